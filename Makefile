@@ -1,0 +1,113 @@
+# Two commands do everything: `make book` and `make test`. `make help` lists the rest.
+# Every step that fails says what failed and what to do.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+FIRST := _build/html/intro.html
+NOTEBOOKS := intro.ipynb $(wildcard chapters/*.ipynb)
+SOURCES := $(wildcard *.yml *.bib *.md *.ipynb chapters/*) \
+	$(shell find web rflib -type f -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
+
+# $(call step,what it does,command,what to do when it fails): no commas in the three.
+step = @printf '\n== %s\n' '$(1)'; { $(2); } || { printf '\nFAILED: %s\nWhat to do: %s\n' '$(1)' '$(3)' >&2; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve test lint types fast doctests slow nbval site browser execute check-notebooks \
+	address format bench wheel check-links clean distclean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the environment -----------------------------------------------------------------------------
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "FAILED: no '$(PYTHON)' here. What to do: install Python 3.11 or newer, or name it: make $(or $(MAKECMDGOALS),book) PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "FAILED: '$(PYTHON)' is $$($(PYTHON) -V 2>&1); the book needs Python 3.11 or newer. What to do: name another one: make $(or $(MAKECMDGOALS),book) PYTHON=python3.12" >&2; exit 1; }
+	$(call step,make the virtual environment .venv with $(PYTHON),rm -rf .venv && $(PYTHON) -m venv .venv,where the message above speaks of ensurepip: install the venv package of your system (Debian and Ubuntu: apt install python3-venv) and run the same command again)
+
+.venv/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
+	$(call step,install rflib from this folder (editable; without dependencies),$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .,read the last lines above: pyproject.toml is what pip reads)
+	@touch $@
+
+# --- the book ------------------------------------------------------------------------------------
+
+book: _build/.built  ## build the book into _build/html (makes .venv first) and say where to look
+	@printf '\nThe book is built. Its first page:\n  %s\n  file://%s\nmake serve opens it in a browser.\n' '$(FIRST)' '$(CURDIR)/$(FIRST)'
+
+# Always with --all: a page that Sphinx takes from its cache shows an old table of contents and hides its warnings.
+_build/.built: $(SOURCES) | .venv/.installed
+	$(call step,build the book,$(BIN)/jupyter-book build . --all -W -n --keep-going,a warning counts as an error: the lines marked WARNING above name file and line. Mend them and run make book again)
+	@touch $@
+
+serve: book  ## build, serve on http://127.0.0.1:8000 (PORT=...) and open the browser
+	@$(BIN)/python -c 'import webbrowser; webbrowser.open("http://127.0.0.1:$(PORT)/intro.html")' || true
+	@echo 'http://127.0.0.1:$(PORT)/intro.html  (Ctrl-C ends it)'
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html || { \
+	  echo 'FAILED: serve the book. What to do: where the port is taken, choose another: make serve PORT=8001' >&2; exit 1; }
+
+# --- the tests -----------------------------------------------------------------------------------
+
+test: lint types fast doctests slow nbval site  ## everything: lint, types, rflib, notebooks, the built site in Chromium
+	@printf '\nAll of it passed.\n'
+
+lint: .venv/.installed  ## ruff: rules and format
+	$(call step,ruff check,$(BIN)/ruff check .,make format mends most of it; the rest stands above by file and line)
+	$(call step,ruff format --check,$(BIN)/ruff format --check .,make format)
+
+types: .venv/.installed  ## mypy --strict on rflib
+	$(call step,mypy --strict rflib,$(BIN)/mypy --strict rflib,mend the types at the lines above)
+
+fast: .venv/.installed  ## the tests that take under a minute
+	$(call step,tests that are not slow,NO_SKIPS=1 $(BIN)/python -m pytest -x -q tests -m "not slow",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+
+doctests: .venv/.installed  ## the examples in the docstrings of rflib
+	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
+
+slow: .venv/.installed browser  ## the slow tests that need no built book
+	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+
+nbval: .venv/.installed  ## run every notebook and compare with its stored outputs
+	$(call step,notebooks against their stored outputs,$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg -n 2 --dist loadfile $(NOTEBOOKS),where the new output is the right one: make execute and look at git diff)
+
+site: book browser  ## the built book in headless Chromium
+	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+
+browser: .venv/.installed
+	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)
+
+# --- the notebooks -------------------------------------------------------------------------------
+
+execute: .venv/.installed  ## execute intro.ipynb and chapters/*.ipynb and write their outputs (twice gives the same bytes)
+	$(call step,execute the notebooks,$(BIN)/python web/execute.py,the notebook and the cell are named above)
+
+check-notebooks: .venv/.installed  ## execute them and compare with the committed bytes; writes nothing
+	$(call step,execute the notebooks and compare,$(BIN)/python web/execute.py --check,where the new output is the right one: make execute)
+
+address: .venv/.installed  ## set the public address once: make address REPOSITORY=https://github.com/you/name
+	$(call step,set the public address,$(BIN)/python web/execute.py --address '$(REPOSITORY)',say it so: make address REPOSITORY=https://github.com/you/name)
+
+# --- the rest ------------------------------------------------------------------------------------
+
+format: .venv/.installed  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.installed  ## speed and memory of rflib on this machine
+	$(call step,benchmarks,$(BIN)/python benchmarks/bench.py,the message above says which measurement broke)
+
+wheel: .venv/.installed  ## rflib as a wheel in dist/
+	$(call step,build the wheel,$(BIN)/python -m build --wheel --no-isolation .,read the last lines above: pyproject.toml is what is built)
+
+check-links: .venv/.installed  ## ask the web whether the outside links of the book still live (needs a network)
+	$(call step,check the outside links,$(BIN)/jupyter-book build . --builder linkcheck,mend the links marked broken above; those that only time out may live)
+
+clean:  ## remove what was built; keep .venv
+	rm -rf _build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean  ## remove .venv as well
+	rm -rf .venv
