@@ -1,0 +1,117 @@
+"""A figure's drawing in headless Chromium, outside Jupyter: its real module with a stand-in for anywidget's model.
+
+The stand-in has get, set, on, off and save_changes and starts from the traits of the real Explorer, so what is drawn here is
+what a notebook draws. `shot` takes pictures with it, `web/stills.py` the stills, tests/test_explorers.py compares states.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.resources import files
+from types import ModuleType
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import rflib.explorers
+from rflib.explorers.base import source
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>
+<style>{css} body {{ margin: 0; padding: {margin}px; background: {paper}; }}</style><main id="here"></main></html>"""
+
+MODEL = """
+class Model {
+  constructor(values) { this.values = values; this.calls = []; }
+  get(name) { return this.values[name]; }
+  set(name, value) {
+    if (this.values[name] === value) return;
+    this.values[name] = value;
+    for (const [event, call] of [...this.calls]) if (event === "change:" + name) call();
+  }
+  on(event, call) { this.calls.push([event, call]); }
+  off(event, call) { this.calls = this.calls.filter(([e, c]) => e !== event || c !== call); }
+  save_changes() {}
+}
+window.load = async (source) => {
+  window.module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+};
+window.show = (values) => {
+  window.model = new Model(values);
+  window.module.default.render({ model: window.model, el: document.getElementById("here") });
+};
+"""
+
+
+def part(name: str) -> ModuleType:
+    """The Python side of figure `name`: CONTROLS, state and the factory."""
+    return import_module(f"rflib.explorers._{name}")
+
+
+def built() -> tuple[str, ...]:
+    """The figures of rflib.explorers.FIGURES that have both files."""
+    folder = files("rflib.explorers")
+    return tuple(
+        name
+        for name in rflib.explorers.FIGURES
+        if (folder / f"_{name}.py").is_file() and (folder / f"{name}.js").is_file()
+    )
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def load(page: Page, name: str, theme: str = "light", margin: int = 0) -> None:
+    """Opens the harness's page with the module of figure `name` in `window.module`."""
+    css = (files("rflib.explorers") / "base.css").read_text(encoding="utf-8")
+    paper = "#14181d" if theme == "dark" else "#ffffff"
+    page.set_content(PAGE.format(theme=theme, name=name, css=css, paper=paper, margin=margin))
+    page.add_script_tag(content=MODEL)
+    page.evaluate("source => window.load(source)", source(name))
+    data = getattr(rflib.explorers, name)().drawing._data
+    page.evaluate("data => { window.data = data; }", data)
+
+
+def show(page: Page, name: str, **values: Any) -> None:
+    """Draws figure `name` with these controls, as the notebook would."""
+    drawing = getattr(rflib.explorers, name)(**values).drawing
+    names = [key for key in drawing.keys if key not in ("layout", "_esm", "_css")]
+    page.evaluate("values => window.show(values)", {key: getattr(drawing, key) for key in names})
+    page.wait_for_selector(".rf-picture svg")
+
+
+def change(page: Page, **traits: Any) -> None:
+    """Sets traits of the drawing as a moved slider does (a Choice by its index) and waits for the drawing."""
+    page.evaluate(
+        "async values => { for (const [k, v] of Object.entries(values)) window.model.set(k, v);"
+        " await new Promise(requestAnimationFrame); }",
+        traits,
+    )
+
+
+def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
+    """What the module's `state` returns for each setting, through JSON."""
+    answer = page.evaluate(
+        "settings => JSON.stringify(settings.map(s => window.module.state({...s, data: window.data})))",
+        settings,
+    )
+    result: list[Any] = json.loads(answer)
+    return result
