@@ -48,7 +48,7 @@ const words = (s, row, index) => {
   const reads = row ? ` reads ${inputs(cells[0])}` : "";
   if (row === top) return `${name}${reads}.`;
   const run = up.length && up.at(-1) - up[0] + 1 === up.length;
-  const units = up.length === 0 ? `no unit of layer ${top}: the stride passes over it`
+  const units = up.length === 0 ? `no unit of layer ${top}: it is skipped on the way`
     : up.length === 1 ? `unit ${up[0]} of layer ${top}`
     : run ? `units ${up[0]} to ${up.at(-1)} of layer ${top}`
     : `${up.length} units of layer ${top} between ${up[0]} and ${up.at(-1)}`;
@@ -127,45 +127,46 @@ const scene = (s, at, spot) => {
 };
 
 const rowEnd = (s, at, row, cells, above) => {
-  const of = `${above ? "reaches" : "needs"} ${num(cells.length)} of ${num(s.rows[row].cells)}`, jump = `jump ${num(s.rows[row].jump)}`;
-  const y = at.y(row), strong = { weight: 600, size: 13 }, soft = { fill: color.muted, size: 12.5 };
+  const needs = `${above ? "reaches" : "needs"} ${num(cells.length)}`, jump = `jump ${num(s.rows[row].jump)}`, y = at.y(row);
+  const name = { weight: 600, fill: color.muted };
   if (!at.wide) {
-    return [text(0, y - 6, s.rows[row].name, { ...strong, fill: color.muted }),
-      text(at.width, y - 6, `${of} · ${jump}`, { size: 12.5, anchor: "end" })];
+    // Lines may pass behind the words: a rim in the page's colour keeps them legible.
+    const rim = { stroke: color.paper, "stroke-width": 4, "stroke-linejoin": "round", "paint-order": "stroke" };
+    return [text(0, y - 7, s.rows[row].name, { ...name, ...rim }), text(at.width, y - 7, `${needs} · ${jump}`, { anchor: "end", ...rim })];
   }
-  const mid = y + at.height / 2, x = at.width - at.right + 12;
-  return [text(0, mid + 4.5, s.rows[row].name, { ...strong, fill: color.muted }),
-    text(x, mid - 2, of, { ...strong, size: 12.5 }), text(x, mid + 13, jump, soft)];
+  const middle = y + at.height / 2, x = at.width - at.right + 14;
+  return [text(0, middle + 4.5, s.rows[row].name, name),
+    text(x, middle - 2, needs, { weight: 600 }), text(x, middle + 14, jump, { fill: color.muted })];
 };
 
-// Below the input: its numbering, a bracket over what is read, and how far the neighbour's bracket is shifted.
+// Below the input: a bracket over what is read, and how far the next unit's bracket is shifted.
 const fieldMark = (s, at, reads, row) => {
-  const y = at.y(0) + at.height + 30, x = (i) => at.x(0, i), half = at.pitch / 2, size = reads.at(-1) - reads[0] + 1;
-  const from = x(reads[0]) - half, to = x(reads.at(-1)) + half, words = size === 1 ? "1 input" : `receptive field ${num(size)}`;
-  const jump = s.rows[row].jump, next = reads.at(-1) + jump < s.rows[0].cells ? 1 : -1, room = textWidth(words) / 2;
-  const parts = [path(`M${px(from)} ${y - 6}V${y}H${px(to)}V${y - 6}`, { stroke: color.accent, "stroke-width": 2 }),
-    text(clamp((from + to) / 2, at.left + room, at.width - at.right - room), y + 17, words, { anchor: "middle", weight: 600, fill: color.accent })];
-  if (row > 0) {
-    const at1 = next > 0 ? from : to, at2 = at1 + next * jump * at.pitch, name = `jump ${num(jump)}`, wide = textWidth(name, 12.5) / 2;
-    parts.push(line(at1, y + 4, at1, y + 34, { stroke: color.muted, "stroke-dasharray": "2 2" }), arrow(at1, y + 30, at2, y + 30, { head: 5 }),
-      text(clamp((at1 + at2) / 2, at.left + wide, at.width - at.right - wide), y + 45, `${name}${at.wide ? " to the next unit's field" : ""}`,
-        { size: 12.5, anchor: "middle", fill: color.muted }));
-  }
-  return parts;
+  if (row === 0) return [];
+  const y = at.y(0) + at.height + 30, half = at.pitch / 2, size = reads.at(-1) - reads[0] + 1, jump = s.rows[row].jump;
+  const from = at.x(0, reads[0]) - half, to = at.x(0, reads.at(-1)) + half, middle = (from + to) / 2;
+  const field = `receptive field ${num(size)}${reads.length < size ? `, ${num(reads.length)} of them read` : ""}`;
+  const name = `jump ${num(jump)}${at.wide ? " to the next unit's field" : ""}`, room = textWidth(field) / 2;
+  const right = to + jump * at.pitch <= at.width - at.right + 1, start = right ? from : to;
+  const end = start + (right ? 1 : -1) * jump * at.pitch, low = y + 33;
+  const after = right ? end + 7 + textWidth(name) < at.width : end - 7 - textWidth(name) < 0;
+  return [path(`M${px(from)} ${y - 6}V${y}H${px(to)}V${y - 6}`, { stroke: color.accent, "stroke-width": 2 }),
+    text(clamp(middle, room, at.width - room), y + 17, field, { anchor: "middle", weight: 600, fill: color.accent }),
+    path(`M${px(start)} ${y + 4}V${low + 5}`, { stroke: color.muted, "stroke-dasharray": "2 2" }),
+    arrow(start, low, end, low, { head: 6 }),
+    text(after ? Math.max(start, end) + 7 : Math.min(start, end) - 7, low + 4.5, name, { anchor: after ? "start" : "end", fill: color.muted })];
 };
 
 const axis = (s, at) => {
   const n = s.rows[0].cells, y = at.y(0) + at.height + 15;
   const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((e) => e * at.pitch >= 34) ?? 2000;
   return Array.from({ length: Math.ceil(n / every) }, (_, i) => i * every).map((i) =>
-    text(at.x(0, i), y, num(i), { size: 12, anchor: "middle", fill: color.muted }));
+    text(Math.min(at.x(0, i), at.width - textWidth(num(i), 12) / 2), y, num(i), { size: 12, anchor: "middle", fill: color.muted }));
 };
 
 function draw(s, width) {
-  const at = place(s, width), bottom = at.y(0) + at.height + 82;
-  const drawing = canvas(width, bottom, `A network of ${count(s.rows.length - 1, "layer")} as rows of cells, the input at the bottom. ${s.sentence}`,
+  const at = place(s, width), bottom = at.y(0) + at.height + 72;
+  return canvas(width, bottom, `A network of ${count(s.rows.length - 1, "layer")} as rows of cells, the input at the bottom. ${s.sentence}`,
     axis(s, at), scene(s, at, null));
-  return drawing;
 }
 
 // Pointer, touch and keys choose a cell. The picture is one stop of the tab key; arrow keys walk over its cells.

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--run", help="JavaScript to run before the picture (window.model is there)"
     )
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     values = {name: _value(v) for name, v in (each.split("=", 1) for each in options.settings)}
     with harness.chromium() as browser:
         page = browser.new_page(viewport={"width": options.width, "height": 200})
