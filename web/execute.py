@@ -219,7 +219,7 @@ def normalise(nb: NotebookNode) -> None:
 def steady_svg(svg: str) -> str:
     """Drop the date and number matplotlib's random ids in the order in which they appear.
 
-    Their form stays as it is (m, p, h or image, then ten digits): tests/nbval-sanitize.cfg knows it.
+    Their form stays as it is (m, p, h or image and ten digits): tests/nbval-sanitize.cfg knows it.
 
     >>> steady_svg('<g id="p0a1b2c3d4e"/><use clip-path="url(#p0a1b2c3d4e)"/>')
     '<g id="p0000000001"/><use clip-path="url(#p0000000001)"/>'
@@ -374,11 +374,11 @@ def refresh(path: Path) -> None:
     path.write_bytes(to_bytes(nb))
 
 
-def set_address(address: str) -> None:
+def set_address(address: str, root: Path = ROOT) -> None:
     """Write the public address into pyproject.toml."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
         sys.exit(f"REPOSITORY is {address!r}; it must look like https://github.com/you/name")
-    path = ROOT / "pyproject.toml"
+    path = root / "pyproject.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r'(?m)^Repository = ".*"$', f'Repository = "{address}"', text))
 
