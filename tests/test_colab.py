@@ -1,0 +1,109 @@
+"""Each page alone, as in Colab: an empty folder, an environment without rflib, only the notebook.
+
+The environment has what Colab has (torch, numpy, matplotlib, ipywidgets and a kernel) and not what
+it lacks (rflib, anywidget). The set-up cell installs rflib from the wheel that is built here; the
+variable RFLIB_SOURCE stands in for the public address.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import execute
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+MISSING_IN_COLAB = ("rflib", "anywidget", "psygnal")  # psygnal comes with anywidget
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("colab")]
+
+
+def call(*command: str | Path) -> str:
+    """Run a command outside of the book's folder and return what it printed."""
+    done = subprocess.run(
+        command, cwd=Path(command[0]).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of rflib as it would be released, built from a copy without leftovers."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "rflib", source / "rflib", ignore=shutil.ignore_patterns("__pycache__"))
+    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, source)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new environment with hard links to this one's packages, less the missing."""
+    folder = tmp_path_factory.mktemp("colab")
+    call(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / "bin" / "python"
+    here = Path(sysconfig.get_paths()["purelib"])
+    purelib = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    there = Path(call(python, "-c", purelib).strip())
+    shutil.copytree(here, there, copy_function=link_or_copy, dirs_exist_ok=True, ignore=left_out)
+    return python
+
+
+def link_or_copy(source: str, target: str) -> str:
+    """A hard link costs no space; between file systems there is none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def left_out(_: str, names: list[str]) -> set[str]:
+    """What stays behind: rflib, which is installed in place here, and what Colab lacks."""
+    own = (*MISSING_IN_COLAB, "receptive_fields_book", "__editable__")
+    return {name for name in names if name.startswith(own)}
+
+
+@pytest.mark.parametrize("path", execute.notebooks(ROOT), ids=lambda path: path.stem)
+def test_a_page_alone_runs_through(
+    path: Path, colab: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ("receptive-fields-book", *MISSING_IN_COLAB[1:])  # a page before this one installed them
+    call(colab, "-m", "pip", "uninstall", "--yes", "--quiet", *ours)
+    find = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n)])"
+    needed = ("torch", "numpy", "matplotlib", "ipywidgets")
+    there = call(colab, "-c", find, *needed, *MISSING_IN_COLAB).strip()
+    assert there == str(list(needed)), "the environment must be Colab's before the set-up cell runs"
+    before = call(colab, "-m", "pip", "list", "--format=freeze")
+
+    copy = tmp_path / path.name
+    shutil.copy(path, copy)
+    nb = nbformat.read(copy, as_version=4)
+    monkeypatch.setenv("RFLIB_SOURCE", str(wheel))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("JUPYTER_PATH", "")
+    client = NotebookClient(
+        nb,
+        timeout=execute.SECONDS_PER_CELL,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
+    client.create_kernel_manager()
+    client.km.kernel_spec.argv[0] = str(colab)
+    client.execute()
+
+    where = call(colab, "-c", "import rflib; print(rflib.__file__)").strip()
+    assert Path(where).is_relative_to(colab.parent.parent), f"rflib ran from {where}"
+    after = set(call(colab, "-m", "pip", "list", "--format=freeze").splitlines())
+    assert set(before.splitlines()) <= after, "the set-up cell must not replace what Colab has"
