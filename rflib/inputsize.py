@@ -12,7 +12,7 @@ Source: Dumoulin and Visin 2016; Araujo, Norris and Sim 2019.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
 from typing import Any
@@ -46,7 +46,7 @@ def input_size(layers: object, output: int | tuple[int, ...] = 1, steps: bool = 
     layers : see `rflib.read`.
     output : how many neighbouring units of the last layer, >= 1; per axis a tuple.
     steps : also tell what is needed on the way: a tuple with the size needed before each layer,
-        first the input, last `output` itself.
+        first the input, last `output` itself; each the largest over the phases.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def input_size(layers: object, output: int | tuple[int, ...] = 1, steps: bool = 
 def needed(layers: Sequence[LayerAxis], output: int) -> tuple[int, ...]:
     """Return the sizes needed before each layer along one axis, largest phase, input first."""
     if any(layer.transposed for layer in layers):
-        return max(_followed(layers, output), key=lambda state: state.sizes[0]).sizes
+        return _followed(layers, output)[1]
     sizes = [output]
     for layer in reversed(layers):
         sizes.append(layer.stride * (sizes[-1] - 1) + layer.reach + 1)
@@ -115,8 +115,8 @@ def axis_phases(layers: Sequence[LayerAxis], output: int = 1) -> tuple[Phase, ..
         return (Phase(needed(layers, output)[0], Fraction(1), 0),)
     shares: dict[int, Fraction] = {}
     units: dict[int, int] = {}
-    for state in _followed(layers, output):
-        size = state.sizes[0]
+    for state in _followed(layers, output)[0]:
+        size = hull_size(state.shape)
         shares[size] = shares.get(size, Fraction(0)) + state.share
         units[size] = min(units.get(size, state.unit), state.unit)
     firsts = _first_units(layers, output, units)
@@ -145,47 +145,45 @@ class _State:
     unit: int
     shape: Runs
     share: Fraction
-    sizes: tuple[int, ...]
 
 
-def _followed(layers: Sequence[LayerAxis], output: int) -> list[_State]:
+def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], tuple[int, ...]]:
     """Follow the units back through the layers, splitting by phase where a layer divides.
 
     Going backwards, a unit's place is `pitch*m + offset` with a free integer m.  An ordinary layer
     multiplies the pitch by its stride.  A transposed one divides by its stride: where the pitch is
     no multiple of it, the m's fall into classes, and each class goes on for itself.  Classes that
-    read the same shape at the same offset are one again.
+    read the same shape at the same offset are one again.  Also returned: the largest size needed
+    before each layer, input first.
     """
     pitch, period = 1, 1
-    states = [_State(0, ((0, output - 1),), Fraction(1), (output,))]
+    states = [_State(0, ((0, output - 1),), Fraction(1))]
+    largest = [output]
     for layer in reversed(layers):
         if layer.transposed:
             classes = layer.stride // gcd(pitch, layer.stride)
-            split = [
+            states = [
                 _State(
                     state.unit + period * q,
                     tuple((a + pitch * q, b + pitch * q) for a, b in state.shape),
                     state.share / classes,
-                    state.sizes,
                 )
                 for state in states
                 for q in range(classes)
             ]
             period, pitch = period * classes, pitch * classes // layer.stride
         else:
-            split, pitch = states, pitch * layer.stride
-        states = _merge([_step(layer, state) for state in split], pitch, period)
+            pitch *= layer.stride
+        read = [replace(state, shape=read_by(layer, state.shape)) for state in states]
+        states = _merge(read, pitch, period)
+        largest.append(max(hull_size(state.shape) for state in states))
         if len(states) > MOST_STATES:
             raise ValueError(
                 f"layers must have at most {MOST_STATES:,} different phases; these have more. "
                 f"rflib.region gives the field of one unit"
             )
-    return states
-
-
-def _step(layer: LayerAxis, state: _State) -> _State:
-    shape = read_by(layer, state.shape)
-    return _State(state.unit, shape, state.share, (hull_size(shape), *state.sizes))
+    here = [replace(state, unit=state.unit % period) for state in states]
+    return here, tuple(reversed(largest))
 
 
 def _merge(states: list[_State], pitch: int, period: int) -> list[_State]:
@@ -194,13 +192,12 @@ def _merge(states: list[_State], pitch: int, period: int) -> list[_State]:
         # m -> m + c moves the shape by whole pitches and the unit by whole periods.
         turns = state.shape[0][0] // pitch if state.shape else 0
         shape = tuple((a - pitch * turns, b - pitch * turns) for a, b in state.shape)
-        here = _State(state.unit - period * turns, shape, state.share, state.sizes)
+        here = _State(state.unit - period * turns, shape, state.share)
         there = merged.get(shape)
-        if there is None:
-            merged[shape] = here
-        else:
-            kept = min(here, there, key=lambda s: s.unit % period)
-            merged[shape] = _State(kept.unit, shape, here.share + there.share, kept.sizes)
+        if there is not None:
+            kept = min(here, there, key=lambda one: one.unit % period)
+            here = replace(kept, share=here.share + there.share)
+        merged[shape] = here
     return list(merged.values())
 
 

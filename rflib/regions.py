@@ -194,10 +194,10 @@ def _reach_on(layers: Sequence[LayerAxis], pixel: int, sizes: tuple[int, ...] | 
         if sizes is not None:
             runs = unfolded(layer, runs, sizes[i])
         runs = reached_from(layer, runs)
-        # Units before the first do not exist; without a size, the map goes on to the right.
-        last = max((run[1] for run in runs), default=0) if sizes is None else sizes[i + 1] - 1
-        runs = clipped(runs, 0, last)
-    return runs
+        if sizes is not None:
+            runs = clipped(runs, 0, sizes[i + 1] - 1)
+    # Units before the first do not exist; without a size, the last map goes on to the right.
+    return clipped(runs, 0, runs[-1][1]) if runs else runs
 
 
 def _ends(runs: Runs) -> Region:
