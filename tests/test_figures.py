@@ -1,0 +1,251 @@
+"""The static pictures: same bytes, labelled, legible, and where they should be."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+import rflib
+from rflib import figures, networks
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def fields(depth, stem="resnet"):
+    return {stage.name: stage.size for stage in networks.stages(depth, stem)}
+
+
+def bump(side=21, low=5, high=14):
+    gradient = np.zeros((side, side))
+    gradient[low : high + 1, low : high + 1] = 10.0 ** -np.arange(high - low + 1)
+    return gradient
+
+
+PICTURES = {
+    "cone": lambda: figures.cone([(3, 2), (3, 1, 0, 2), (3,)], 1, 20),
+    "gradient_map": lambda: figures.gradient_map(bump(), truth=((4, 15), (5, 14))),
+    "gradient_profile": lambda: figures.gradient_profile(bump(), truth=(4, 15)),
+    "gradient_profile 1-D": lambda: figures.gradient_profile([0.0, 1.0, 0.0]),
+    "on_photograph": lambda: figures.on_photograph(
+        {"one": ((-9, 20), (4, 33)), "two": ((90, 120), (200, 230))}
+    ),
+    "stages_on_photograph 18": lambda: figures.stages_on_photograph(18),
+    "stages_on_photograph 50": lambda: figures.stages_on_photograph(50),
+    "staircase": lambda: figures.staircase(
+        {"ResNet-18": fields(18), "ResNet-50": fields(50), "patches": fields(18, "patchify")}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Every picture, its SVG, and the SVG of the same picture made anew."""
+    return {name: (made := make(), made.svg(), make().svg()) for name, make in PICTURES.items()}
+
+
+def test_importing_needs_the_standard_library_alone():
+    code = (
+        "import sys, rflib.figures as f; f.photograph_data(); "
+        "assert not {'matplotlib', 'numpy', 'torch', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_the_same_bytes_each_time(drawn, name):
+    _, once, again = drawn[name]
+    assert once == again
+
+
+def test_drawing_a_picture_does_not_move_it():
+    picture = PICTURES["gradient_map"]()
+    assert picture.svg() == picture.svg()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_fit_for_a_page(drawn, name):
+    picture, svg, _ = drawn[name]
+    root = ElementTree.fromstring(svg)  # well-formed
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == picture.alt
+    assert len(svg.encode()) < 120_000
+    assert "<style" not in svg
+    assert "DejaVu" not in svg
+    assert "<metadata" not in svg
+    assert all(f"#{identity}" in svg for identity in re.findall(r' id="([^"]*)"', svg))
+
+
+def test_a_notebook_gets_html_and_words():
+    bundle = PICTURES["gradient_profile"]()._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert bundle["text/plain"].startswith("Picture: Profile of a gradient")
+    assert bundle["text/html"].startswith('<div class="rflib-picture"><style>')
+    # Rules that name our own class only: a style in an output holds for the whole page.
+    style = re.search(r"<style>(.*?)</style>", bundle["text/html"])[1]
+    selectors = re.findall(r"(?:^|[{},])([^{}@,;]+)(?=[,{])", style)
+    assert selectors
+    assert all(".rflib-picture" in selector for selector in selectors)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_text_is_text_of_nine_points_or_more(drawn, name):
+    root = ElementTree.fromstring(drawn[name][1])
+    texts = [node for node in root.iter() if node.tag in (f"{SVG}text", f"{SVG}tspan")]
+    sizes = [
+        re.search(r"font(?:-size)?: [^;]*?([\d.]+)px", node.get("style", "")) for node in texts
+    ]
+    assert min(float(size[1]) for size in sizes if size) >= 9
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_colour_follows_the_page(drawn, name):
+    svg = re.sub(r"var\([^)]*\)|base64,[^\"]*", "", drawn[name][1])
+    fixed = set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#ffffff", "#1c2129"}
+    # Only what stands on a photograph (white, its label) or in a colour bar keeps its colour.
+    assert not fixed or name == "gradient_map"
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def contrast(one, two):
+    light, dark = sorted((luminance(one), luminance(two)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("colour", ["INK", "MUTED", "BLUE", "WARM", "GREEN", "PURPLE"])
+def test_colours_are_legible_on_light_and_dark(colour):
+    light = getattr(figures, colour)
+    assert contrast(light, figures.PAPER) >= 4.5
+    assert contrast(figures._ON_DARK[light], figures._ON_DARK[figures.PAPER]) >= 4.5
+
+
+def test_show_displays_a_figure_of_ones_own(monkeypatch):
+    import IPython.display
+    from matplotlib.figure import Figure
+
+    seen = []
+    monkeypatch.setattr(IPython.display, "display", seen.append)
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    figures.show(figure, "A line that rises & falls.")
+    assert 'aria-label="A line that rises &amp; falls."' in seen[0].svg()
+    with pytest.raises(ValueError, match="alt is ' '"):
+        figures.show(figure, " ")
+
+
+# --- the photograph -------------------------------------------------------------------------------
+
+
+def test_the_photograph_is_what_its_function_makes(tmp_path):
+    figures.make_photograph(tmp_path / "p.b64")
+    assert (tmp_path / "p.b64").read_text() == figures.photograph_data()
+    assert figures.photograph().shape == (224, 224, 3)
+    assert len(figures.photograph_data()) < 25_000
+
+
+def path_boxes(svg, start):
+    """The corners of the closed rectangles among the paths, in drawing units."""
+    found = []
+    for d, style in re.findall(r'<path d="([^"]*)"[^>]*style="([^"]*)"', svg):
+        if start in style:
+            numbers = np.array(re.findall(r"-?[\d.]+", d), dtype=float).reshape(-1, 2)
+            found.append((*numbers.min(axis=0), *numbers.max(axis=0)))
+    return found
+
+
+def test_boxes_stand_on_the_photograph_where_the_region_is():
+    """The drawing is read back: pixel i of the image covers i - 0.5 to i + 0.5."""
+    rows, columns = (-9, 20), (204, 233)
+    svg = figures.on_photograph({"unit": (rows, columns)}).svg()
+    a, _, _, d, e, f = map(float, re.search(r"<image.*?matrix\(([^)]*)\)", svg)[1].split())
+    assert a == pytest.approx(d)
+
+    def pixels(box):
+        x0, y0, x1, y1 = box
+        return [round((x - e) / a, 2) for x in (x0, x1)], [round((y - f) / a, 2) for y in (y0, y1)]
+
+    white, blue = path_boxes(svg, "stroke-width: 4") + path_boxes(svg, "stroke-width: 2")
+    assert pixels(blue) == pixels(white) == ([204, 234], [-9, 21])
+    hatched = [pixels(box) for box in path_boxes(svg, "fill: url(#")]
+    assert sorted(hatched) == sorted([([204, 234], [-9, 0]), ([224, 234], [0, 21])])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [((0, 5), (0, 5)), ((-9, 400), (-3, 400)), ((-9, -2), (3, 4)), ((230, 300), (-20, 10))],
+)
+def test_outside_is_the_box_without_the_photograph(box):
+    def cells(rectangle):
+        (top, bottom), (left, right) = rectangle
+        return [(y, x) for y in range(top, bottom + 1) for x in range(left, right + 1)]
+
+    parts = [cell for part in figures._outside(box) for cell in cells(part)]
+    assert len(parts) == len(set(parts))
+    assert set(parts) == {c for c in cells(box) if not (0 <= c[0] < 224 and 0 <= c[1] < 224)}
+
+
+def test_stages_show_the_unit_nearest_to_the_place():
+    boxes = figures._stage_boxes(networks.resnet_path(18), (0, 120))
+    layers = []
+    for name, stage in networks.resnet_path(18).items():
+        layers += stage
+        units = [rflib.region(layers, u) for u in range(rflib.output_size(layers, 224))]
+        rows, columns = boxes[name]
+        assert rows == units[0]
+        off = [abs((first + last) / 2 - 120) for first, last in units]
+        assert abs(sum(columns) / 2 - 120) == min(off)
+
+
+# --- gradients ------------------------------------------------------------------------------------
+
+
+def test_map_and_profile_take_a_probe():
+    found = rflib.probe(networks.cnn(), input_size=(1, 1, 60, 60))
+    picture = figures.gradient_map(found, truth=found.region)
+    assert "35 by 35 pixels" in picture.alt
+    assert "35 pixels" in figures.gradient_profile(found, truth=found.region[0]).alt
+
+
+def test_gradients_that_broke_are_drawn_and_told():
+    zeros = np.zeros((6, 6))
+    assert figures.gradient_map(zeros).alt == "Heat map of a gradient. It is zero everywhere."
+    assert "zero everywhere" in figures.gradient_profile(zeros).alt
+    figures.gradient_map(zeros).svg()
+    figures.gradient_profile(zeros).svg()
+    broken = zeros.copy()
+    broken[1, 1], broken[2, 3], broken[4, 4] = np.inf, 1.0, np.nan
+    picture = figures.gradient_map(broken)
+    assert "rows 1 to 4 and columns 1 to 4" in picture.alt
+    picture.svg()
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: figures.on_photograph({}), ValueError, "fields is empty"),
+        (lambda: figures.on_photograph({"a": (1, 2)}), TypeError, "fields['a'] is (1, 2)"),
+        (lambda: figures.on_photograph({"a": ((0, -1), (0, 3))}), ValueError, "which is empty"),
+        (lambda: figures.stages_on_photograph(19), ValueError, "depth is 19"),
+        (lambda: figures.stages_on_photograph(18, place=(0, 224)), ValueError, "place holds 224"),
+        (lambda: figures.stages_on_photograph(18, place=(0, 0.5)), TypeError, "place must be"),
+        (lambda: figures.gradient_map([1.0]), ValueError, "gradient has 1 axes"),
+        (lambda: figures.gradient_map(bump(), truth=(1, 2)), TypeError, "truth is (1, 2)"),
+        (lambda: figures.gradient_profile([1.0], axis=1), ValueError, "axis is 1"),
+        (lambda: figures.staircase({}), ValueError, "networks have the stages []"),
+        (lambda: figures.staircase({"a": {"x": 1}, "b": {"y": 1}}), ValueError, "same stages"),
+    ],
+)
+def test_bad_input_is_named(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    assert words in str(caught.value)
