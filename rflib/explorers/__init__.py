@@ -4,9 +4,10 @@
 >>> import rflib
 >>> display(rflib.explorers.cone(kernel=5))  # doctest: +SKIP
 
-Each name in FIGURES is a function of this package that returns one box with the controls and the drawing. With a kernel
-`box.drawing.numbers` holds what the figure shows. The figure NAME is made of `_NAME.py` (the truth: `state`, computed by
-rflib) and `NAME.js` (the picture, and the same arithmetic for pages without a kernel). They load when first asked for.
+Each name in FIGURES is a function of this package that returns one box with the controls and the
+drawing. With a kernel `box.drawing.numbers` holds what the figure shows. The figure NAME is made of
+`_NAME.py` (the truth: `state`, computed by rflib) and `NAME.js` (the picture, and the same
+arithmetic for pages without a kernel). They load when first asked for.
 """
 
 from collections.abc import Callable

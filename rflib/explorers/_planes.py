@@ -22,11 +22,11 @@ CONTROLS: tuple[Control, ...] = (
 
 
 def state(row: int, column: int, kernel: int, stride: int) -> State:
-    """What the figure shows: `maps` from the image to C, each with the patch that the unit reads."""
+    """What the figure shows: `maps` from the image to C, each with the patch that is read."""
     before, after = (kernel - 1) // 2, kernel // 2
     layer = rflib.Layer((kernel, kernel), stride, ((before, after), (before, after)))
     net = [layer] * 3
-    sizes = [IMAGE, *(height for height, _ in rflib.output_size(net, (IMAGE, IMAGE), steps=True))]
+    sizes = [height for height, _ in rflib.output_size(net, (IMAGE, IMAGE), steps=True)]
     row, column = min(row, sizes[3] - 1), min(column, sizes[3] - 1)
     maps = [_map(depth, net[depth:], (row, column), sizes[depth]) for depth in range(4)]
     return {

@@ -83,6 +83,19 @@ const button = (label, onclick, attributes) => {
 
 // Joins a drawing to anywidget's model: see the top.
 const figure = ({ state, draw, numbers, extras, wire }) => ({
+  // The picture alone, as web/stills.py takes it: with the sentence below it, on paper.
+  still(controls, width) {
+    const now = state(controls), drawn = draw(now, width), low = Number(drawn.getAttribute("height")) + 26, margin = 14;
+    const lines = [""];
+    for (const word of now.sentence.split(" ")) {
+      const longer = `${lines.at(-1)} ${word}`.trim();
+      if (textWidth(longer, 15) > width) lines.push(word); else lines[lines.length - 1] = longer;
+    }
+    const height = low + lines.length * 21 - 12, box = [-margin, -margin, width + 2 * margin, height + 2 * margin];
+    drawn.prepend(rect(...box, { fill: color.paper }));
+    drawn.append(...lines.map((words, i) => text(0, low + 21 * i, words, { size: 15, weight: 600 })));
+    return fill(drawn, { viewBox: box.map(px).join(" "), width: px(box[2]), height: px(box[3]) }, []);
+  },
   render({ model, el }) {
     const names = model.get("_controls"), choices = model.get("_choices"), groups = model.get("_groups");
     const read = (name) => (choices[name] ? choices[name][model.get(name)] : model.get(name));
@@ -106,9 +119,10 @@ const figure = ({ state, draw, numbers, extras, wire }) => ({
     const context = { say, set, memory: {} };
     const redraw = () => {
       if (!width) return;
-      const drawn = draw(now, width);
+      const drawn = draw(now, width), focused = picture.contains(root.getRootNode().activeElement);
       picture.replaceChildren(drawn);
       wire?.(drawn, now, context);
+      if (focused) picture.querySelector("[tabindex]")?.focus();
     };
     const update = () => {
       waiting = false;
@@ -122,9 +136,10 @@ const figure = ({ state, draw, numbers, extras, wire }) => ({
         if (model.get(trait) !== (visible ? "" : "none")) model.set(trait, visible ? "" : "none");
       }
       model.save_changes();
-      const focused = above.contains(document.activeElement) ? [...above.children].indexOf(document.activeElement) : -1;
+      const buttons = () => [...above.querySelectorAll("button")];
+      const focused = buttons().indexOf(root.getRootNode().activeElement);
       above.replaceChildren(...(extras ? [extras(now, set)].flat() : []));
-      above.children[focused]?.focus();
+      buttons()[focused]?.focus();
       below.replaceChildren(...(numbers ? [numbers(now)].flat() : []));
       say(null);
       redraw();

@@ -2,26 +2,32 @@
 
 A figure NAME has two files beside this one. `_NAME.py` holds
 
-    CONTROLS = (Slider("kernel", 1, 7, 3), Choice("mode", (("random", "random"), ...), "random"), Switch("pool", True))
-    def state(**controls) -> State: ...        # pure, JSON-able, computed by rflib: the truth
+    CONTROLS = (
+        Slider("kernel", 1, 7, 3),
+        Choice("mode", (("random", "random"), ("positive", "positive")), "random"),
+        Switch("pool", True),
+    )
+    def state(**controls) -> State: ...   # pure, JSON-able, computed by rflib: the truth
     def NAME(**initial) -> Figure: return build("NAME", CONTROLS, state, initial)
 
-and `NAME.js` holds the drawing and the same arithmetic (see base.js). Both `state` functions return the same dict, exactly.
-Some of its keys mean something to this module:
+and `NAME.js` holds the drawing and the same arithmetic (see base.js). Both `state` functions return
+the same dict, exactly. Some of its keys mean something to this module:
 
     sentence  what the figure says in words (always there)
-    bounds    {"unit": 4}: the largest value that the slider `unit` may take now. The state must be right for any value
-              that it is given, so it takes the smaller of the two and returns it under the control's own name.
+    bounds    {"unit": 4}: the largest value that the slider `unit` may take now. The state must be
+              right for any value that it is given, so it takes the smaller of the two and returns
+              it under the control's own name.
     shown     {"layer 3": False}: whether the group of controls of that name is visible
 
-Controls are ipywidgets; jslink joins each to a trait of the drawing in the browser, so that they also move it in a page
-without a kernel. With a kernel Python hears of each change and keeps `drawing.numbers` up to date.
+Controls are ipywidgets; jslink joins each to a trait of the drawing in the browser, so that they
+also move it in a page without a kernel. With a kernel Python hears of each change and keeps
+`drawing.numbers` up to date.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import groupby, product
+from itertools import groupby
 from math import ceil
 from typing import Any
 
@@ -65,7 +71,7 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few options, (label, value) each: as a row of buttons, or with `menu=True` as a drop-down list."""
+    """One of a few options, (label, value) each: a row of buttons, with `menu=True` a list."""
 
     name: str
     options: tuple[tuple[str, Any], ...]
@@ -129,8 +135,8 @@ Control = Slider | Choice | Switch
 class Explorer(anywidget.AnyWidget):
     """The drawing of a figure, and in Python the numbers that it shows.
 
-    It has one trait per control (a Choice by its index), `<name>_max` per dependent slider, `display_<i>` per group of
-    controls that may hide. `numbers` is the state's dict and stays in Python.
+    It has one trait per control (a Choice by its index), `<name>_max` per dependent slider and
+    `display_<i>` per group of controls. `numbers` is the state's dict and stays in Python.
     """
 
     _figure = traitlets.Unicode().tag(sync=True)
@@ -163,14 +169,14 @@ class Explorer(anywidget.AnyWidget):
             setattr(self, f"display_{self._groups.index(group)}", "" if visible else "none")
 
 
-class Figure(ipywidgets.VBox):  # type: ignore[misc]
-    """A figure as it is displayed: the controls above, the drawing below; `drawing` is the Explorer."""
+class Figure(ipywidgets.VBox):
+    """A figure as it is displayed: the controls, and below them `drawing`, the Explorer."""
 
     drawing: Explorer
 
 
 def source(name: str) -> str:
-    """The front-end module of figure `name`: base.js and NAME.js as one ES module without imports."""
+    """The front-end module of figure `name`: base.js and NAME.js as one, without imports."""
     return "\n".join(_read(file) for file in ("base.js", f"{name}.js"))
 
 
@@ -183,8 +189,9 @@ def build(
 ) -> Figure:
     """One box with the controls, the drawing of figure `name`, and the links between them.
 
-    `initial` maps names of controls to the values that they start with; ValueError for a value that a control cannot
-    take. `data` is JSON that the drawing needs and cannot compute, a photograph say: its `state` is given it as `data`.
+    `initial` maps names of controls to the values that they start with; ValueError for a value that
+    a control cannot take. `data` is JSON that the drawing needs and cannot compute, a photograph
+    say: its `state` is given it as `data`.
     """
     values = _starting_values(name, controls, initial)
     start = state(**values)
@@ -208,32 +215,6 @@ def build(
     box = Figure([*_panels(controls, widgets, drawing), drawing])
     box.drawing = drawing
     return box
-
-
-def grid(controls: tuple[Control, ...], state: StateFunction) -> Iterator[dict[str, Any]]:
-    """Every setting of the controls that a reader can reach, dependent sliders up to the bound of the state.
-
-    A bound may depend on controls without one and on dependent sliders that are declared before it.
-    """
-    free = [c for c in controls if not c.dependent]
-    bounded = [c for c in controls if c.dependent]
-    for values in product(*(c.values() for c in free)):
-        setting = dict(zip((c.name for c in free), values, strict=True))
-        yield from _reachable(setting, bounded, state)
-
-
-def _reachable(
-    setting: dict[str, Any], bounded: list[Control], state: StateFunction
-) -> Iterator[dict[str, Any]]:
-    if not bounded:
-        yield setting
-        return
-    first, *rest = bounded
-    lowest = {c.name: c.values()[0] for c in bounded}
-    bound = state(**setting, **lowest)["bounds"][first.name]
-    for value in first.values():
-        if value <= bound:
-            yield from _reachable({**setting, first.name: value}, rest, state)
 
 
 def _read(file: str) -> str:
@@ -279,7 +260,7 @@ def _label(control: Control) -> str:
 
 
 def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
-    """Labels as wide as the longest of their group, so that none is cut and the tracks stand in line."""
+    """Labels as wide as the longest of their group: none is cut, the tracks stand in line."""
     layout = ipywidgets.Layout(width="auto", min_width="0", margin="0")
     if isinstance(control, Switch):
         return {"description": _label(control), "layout": layout}
@@ -297,7 +278,7 @@ def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
 def _panels(
     controls: Iterable[Control], widgets: Mapping[str, ipywidgets.Widget], drawing: Explorer
 ) -> list[ipywidgets.Widget]:
-    """One grid of controls per group: as many columns as fit, one on a phone; a group's name stands above it."""
+    """One grid of controls per group, its name above: as many columns as fit, one on a phone."""
     panels = []
     for group, members in groupby(controls, key=lambda c: c.group):
         inside = [widgets[c.name] for c in members]

@@ -170,12 +170,10 @@ function draw(s, width) {
 }
 
 // Pointer, touch and keys choose a cell. The picture is one stop of the tab key; arrow keys walk over its cells.
-const wire = (drawing, s, { say, set, memory }) => {
+const wire = (drawing, s, { say, set }) => {
   const at = place(s, Number(drawing.getAttribute("width"))), top = s.rows.length - 1;
-  const fill = drawing.getAttribute("aria-label");
-  const setAll = { role: "application", tabindex: 0, "aria-roledescription": "network of cells", style: "touch-action: pan-y",
-    "aria-label": `${fill} Arrow keys choose a cell; Enter chooses a unit of the last layer.` };
-  for (const [name, value] of Object.entries(setAll)) drawing.setAttribute(name, value);
+  const label = `${drawing.getAttribute("aria-label")} Arrow keys choose a cell; Enter chooses a unit of the last layer.`;
+  fill(drawing, { role: "application", tabindex: 0, "aria-roledescription": "network of cells", "aria-label": label }, []);
   let spot = null;
   const light = (next) => {
     if (next?.row === spot?.row && next?.index === spot?.index && next?.ring === spot?.ring) return;
@@ -218,10 +216,7 @@ const wire = (drawing, s, { say, set, memory }) => {
     keys[event.key]();
   });
   drawing.addEventListener("focus", () => { if (drawing.matches(":focus-visible")) walk(top, s.unit); });
-  drawing.addEventListener("blur", () => { memory.focused = false; light(null); });
-  drawing.addEventListener("focusin", () => { memory.focused = true; });
-  // A unit chosen by a key draws the picture anew: the focus stays.
-  if (memory.focused) drawing.focus();
+  drawing.addEventListener("blur", () => light(null));
 };
 
 const numbers = (s) => table({

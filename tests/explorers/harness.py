@@ -1,34 +1,34 @@
-"""A figure's drawing in headless Chromium, outside Jupyter: its real module with a stand-in for anywidget's model.
+"""A figure's drawing in headless Chromium, outside Jupyter: its real module, a stand-in model.
 
-The stand-in has get, set, on, off and save_changes and starts from the traits of the real Explorer, so what is drawn here is
-what a notebook draws. `shot` takes pictures with it, `web/stills.py` the stills, tests/test_explorers.py compares states.
+The stand-in for anywidget's model has get, set, on, off and save_changes and starts from the traits
+of the real Explorer, so what is drawn here is what a notebook draws. `shot` takes pictures with it,
+`web/stills.py` the stills, and test_explorers.py compares states.
 """
 
 import json
-import os
-import shutil
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from importlib import import_module
 from importlib.resources import files
+from itertools import combinations, product
 from types import ModuleType
 from typing import Any
 
+from chromium import FLAGS, find
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import rflib.explorers
-from rflib.explorers.base import source
+from rflib.explorers.base import Control, source
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+# A grid up to this size is walked whole; of a larger one `settings` says what is walked.
+WHOLE = 30_000
 
-PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>
-<style>{css} body {{ margin: 0; padding: {margin}px; background: {paper}; }}</style><main id="here"></main></html>"""
+PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
+<title>{name}</title>
+<style>{css} body {{ margin: 0; padding: {margin}px; background: {paper}; }}</style>
+<main id="here"></main></html>"""
 
 MODEL = """
 class Model {
@@ -44,12 +44,17 @@ class Model {
   save_changes() {}
 }
 window.load = async (source) => {
-  window.module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  window.module = await import(address);
 };
 window.show = (values) => {
+  window.undraw?.();
   window.model = new Model(values);
-  window.module.default.render({ model: window.model, el: document.getElementById("here") });
+  const el = document.getElementById("here");
+  window.undraw = window.module.default.render({ model: window.model, el });
 };
+window.states = (settings) =>
+  JSON.stringify(settings.map((setting) => window.module.state({ ...setting, data: window.data })));
 """
 
 
@@ -70,9 +75,8 @@ def built() -> tuple[str, ...]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
         try:
             yield browser
         finally:
@@ -99,7 +103,7 @@ def show(page: Page, name: str, **values: Any) -> None:
 
 
 def change(page: Page, **traits: Any) -> None:
-    """Sets traits of the drawing as a moved slider does (a Choice by its index) and waits for the drawing."""
+    """Sets traits of the drawing as a moved slider does (a Choice by its index), and waits."""
     page.evaluate(
         "async values => { for (const [k, v] of Object.entries(values)) window.model.set(k, v);"
         " await new Promise(requestAnimationFrame); }",
@@ -109,9 +113,33 @@ def change(page: Page, **traits: Any) -> None:
 
 def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
     """What the module's `state` returns for each setting, through JSON."""
-    answer = page.evaluate(
-        "settings => JSON.stringify(settings.map(s => window.module.state({...s, data: window.data})))",
-        settings,
-    )
-    result: list[Any] = json.loads(answer)
+    result: list[Any] = json.loads(page.evaluate("window.states", settings))
     return result
+
+
+def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
+    """The settings of the controls that are compared: the whole grid up to WHOLE points.
+
+    Of a larger grid: every pair of controls exhaustively, the others where they start and where
+    they end; all corners, or a sample where they are more than WHOLE; and a sample from within.
+    """
+    names = [c.name for c in controls]
+    values = [c.values() for c in controls]
+    ends = [(v[0], v[-1]) for v in values]
+    if _size(values) <= WHOLE:
+        return [dict(zip(names, point, strict=True)) for point in product(*values)]
+    chance = random.Random(0)
+    points = {tuple(chance.choice(v) for v in values) for _ in range(WHOLE // 4)}
+    if _size(ends) <= WHOLE:
+        points.update(product(*ends))
+    else:
+        points.update(tuple(chance.choice(v) for v in ends) for _ in range(WHOLE // 4))
+    for rest in ([c.value for c in controls], [v[-1] for v in values]):
+        for a, b in combinations(range(len(controls)), 2):
+            for at_a, at_b in product(values[a], values[b]):
+                points.add(tuple({a: at_a, b: at_b}.get(i, r) for i, r in enumerate(rest)))
+    return [dict(zip(names, point, strict=True)) for point in sorted(points, key=repr)]
+
+
+def _size(values: list[Any]) -> int:
+    return reduce(lambda total, v: total * len(v), values, 1)

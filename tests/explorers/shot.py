@@ -1,9 +1,12 @@
-"""Takes a picture of a figure's drawing: python -m tests.explorers.shot cone out.png kernel=5 --width 390 --dark"""
+"""Takes a picture of a figure's drawing.
+
+python -m tests.explorers.shot cone out.png kernel=5 --width 390 --dark
+"""
 
 import argparse
 import json
 
-from tests.explorers import harness
+from . import harness
 
 
 def _value(words: str) -> object:
