@@ -4,9 +4,10 @@ It shares no code with rflib.
 
 A layer is a dict of `rflib.Layer`'s arguments. Along one axis it becomes a `Line`: plain numbers.
 
-- `fields(lines, n)` builds every layer of a network over n inputs by sliding a window over the padded row (or, when
-  transposed, by scattering each input over the output) and unites sets. Padding reads nothing. A set of input
-  indices is an int whose bit i says whether input i is in it, so that a union is `|`.
+- `fields(lines, n)` builds every layer of a network over n inputs by sliding a window over the
+  padded row (or, when transposed, by scattering each input over the output) and unites sets.
+  Padding with zeros reads nothing. A set of input indices is an int whose bit i says whether input
+  i is in it, so that a union is `|`.
 - `lattice(lines, units)` is the same definition on an endless row, from a few units downwards.
 - `gradient_fields` and `nan_fields` ask torch itself.
 """
@@ -72,6 +73,14 @@ def along(layers: Sequence[dict[str, Any]], axis: int = 0) -> list[Line]:
     return lines
 
 
+def given_axes(layers: Sequence[dict[str, Any]]) -> int | None:
+    """How many axes the layers are given for; None when they are given by numbers."""
+    names = ("kernel", "stride", "padding", "dilation", "output_padding")
+    found = {len(v) for layer in layers for n in names if isinstance(v := layer.get(n), tuple)}
+    assert len(found) <= 1, layers
+    return found.pop() if found else None
+
+
 # A finite row of inputs, every layer built from the first to the last.
 
 
@@ -96,11 +105,11 @@ def padded(line: Line, n: int) -> list[int | None]:
     before, after = line.before, line.after
     if line.padding_mode == "reflect":
         if max(before, after) >= n:
-            raise TooSmall(line, n)
+            raise TooSmallError(line, n)
         return row[1 : before + 1][::-1] + row + row[::-1][1 : after + 1]
     if line.padding_mode == "circular":
         if max(before, after) > n:
-            raise TooSmall(line, n)
+            raise TooSmallError(line, n)
         return row[n - before :] + row + row[:after]
     edge = line.padding_mode == "replicate"
     return (
@@ -110,12 +119,12 @@ def padded(line: Line, n: int) -> list[int | None]:
     )
 
 
-class TooSmall(ValueError):
+class TooSmallError(ValueError):
     """Torch refuses to pad so few positions in this mode."""
 
 
 def scattered(line: Line, n: int) -> list[list[int]]:
-    """The same for a transposed layer: input i writes to i*s, i*s + d, ...; then the padding is cut off."""
+    """Transposed: input i writes to i*s, i*s + d, ...; then the padding is cut off."""
     if n == 0:
         return []
     canvas: list[list[int]] = [[] for _ in range((n - 1) * line.stride + line.reach + 1)]
@@ -209,7 +218,7 @@ def size(lines: Sequence[Line], output: int = 1) -> int:
 
 
 def roomy(lines: Sequence[Line]) -> int:
-    """A number of inputs over which the unit in the middle has a field that no border clips, and one output at least."""
+    """A number of inputs over which no border clips the field of the unit in the middle."""
     n, scale = 1, 1
     for line in lines:
         n += scale * (line.reach + line.before + line.after + 2 * line.stride)
@@ -221,10 +230,10 @@ def roomy(lines: Sequence[Line]) -> int:
 
 
 def gradient_fields(model: Any, shape: Sequence[int]) -> list[list[tuple[tuple[int, ...], ...]]]:
-    """Per axis and per unit along it: the input positions with a gradient, of a small torch network.
+    """Per axis and per unit along it: the input positions with a gradient.
 
-    Positive weights that cannot cancel, float64, max-pool as a sum over the same windows. The field of a unit of such
-    a network is a product of one set per axis, so the units along an axis are asked at once: whoever else they are.
+    Positive weights that cannot cancel, float64, max-pool as a sum over the same windows. The field
+    of a unit is a product of one set per axis, so all units of a row or column are asked at once.
     """
     import torch
 
@@ -253,7 +262,7 @@ def per_axis(seen: Any, y: Any, axes: int) -> list[list[tuple[tuple[int, ...], .
 
 
 def nan_fields(model: Any, n: int) -> list[tuple[int, ...]]:
-    """Per unit of a 1-D network over n inputs, unchanged: the inputs whose NaN turns the unit into NaN."""
+    """Per unit of an unchanged 1-D network: the inputs whose NaN turns the unit into NaN."""
     import torch
 
     frozen = model.eval()
@@ -313,7 +322,7 @@ def positive(model: Any) -> Any:
 
 
 def windowed_sum(pool: Any) -> Any:
-    """A max-pool's windows, summed: a convolution of ones with the pool's own geometry (dilation, ceil mode)."""
+    """A max-pool's windows, summed: a convolution of ones with the pool's own geometry."""
     import torch
     import torch.nn.functional as F
     from torch import nn

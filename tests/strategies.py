@@ -1,13 +1,14 @@
-"""Hypothesis strategies for random layers, stacks and small torch networks: the one place for all tests.
+"""Hypothesis strategies for random layers, stacks and small torch networks, in one place.
 
-A layer is drawn as a dict of `rflib.Layer`'s arguments, which rflib reads as it is and which `oracle.along` turns into
-plain numbers along one axis. So this file needs neither rflib nor, before a network is built, torch.
+A layer is drawn as a dict of `rflib.Layer`'s arguments, which rflib reads as it is and which
+`oracle.along` turns into plain numbers along one axis. So this file needs no rflib, and torch only
+where a network is built.
 
     layer()                 one layer given by numbers
     layer(axes=2)           one layer with some arguments per axis, asymmetric padding among them
     stack()                 a list of layers, first to last, whose strides stay within a budget
     stack(transposed=False) the same without transposed layers
-    torch_net()             a `Net`: .model (nn.Sequential), .layers (the dicts that describe it), .axes
+    torch_net()             a `Net`: .model (nn.Sequential), .layers (dicts that describe it), .axes
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# Derandomised: the same nets on every machine. `few` where torch runs, `many` where only integers do.
+# Derandomised: the same nets on every machine. FEW where torch runs, MANY where only integers do.
 QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 BASE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-FEW = settings(BASE, max_examples=40)
-MANY = settings(BASE, max_examples=250)
+FEW = settings(BASE, max_examples=30)
+MANY = settings(BASE, max_examples=150)
 SLOW_FEW = settings(BASE, max_examples=300)
 SLOW_MANY = settings(BASE, max_examples=4000)
 
@@ -36,7 +37,7 @@ def layer(
     max_stride: int = 4,
     modes: bool = False,
 ) -> st.SearchStrategy[LayerDict]:
-    """One layer: kernel 1-5, stride 1-4 (also wider than the kernel), dilation 1-3, padding 0-3, 'same' or 'valid'.
+    """One layer: kernel 1-5, stride 1-4 (also above the kernel), dilation 1-3, padding of any kind.
 
     axes: None for plain numbers; else some arguments are tuples with that many entries.
     transposed: None for either kind.
@@ -116,7 +117,7 @@ def stack(
     budget: int = 36,
     modes: bool = False,
 ) -> list[LayerDict]:
-    """Layers, first to last. The product of the strides, and that of the transposed strides, stays within the budget."""
+    """Layers, first to last. The strides multiply to no more than the budget, up and down."""
     left = {False: budget, True: budget}
     drawn = []
     for _ in range(draw(st.integers(min_layers, max_layers))):
@@ -149,24 +150,28 @@ def torch_net(
     *,
     max_layers: int = 4,
     transposed: bool = True,
+    linear: bool = True,
     budget: int = 12,
     modes: bool = False,
 ) -> Net:
     """A small nn.Sequential: convolutions, pools, upsampling, layers without extent in between.
 
+    linear: also linear interpolation, whose weights of zero a NaN does not respect.
     modes: also padding that repeats the input, which torch refuses on inputs that are too small.
     """
     from torch import nn
 
     if axes is None:
         axes = draw(st.integers(1, 2))
-    kinds = ["conv", "conv", "max", "avg"] + (["convt", "upsample"] if transposed else [])
+    kinds = ["conv", "conv", "max", "avg"]
+    if transposed:
+        kinds += ["convt", "linear", "nearest"] if linear else ["convt", "nearest"]
     modules: list[Any] = []
     layers: list[LayerDict] = []
     left = {False: budget, True: budget}
     for _ in range(draw(st.integers(1, max_layers))):
         kind = draw(st.sampled_from(kinds))
-        up = kind in ("convt", "upsample")
+        up = kind in ("convt", "linear", "nearest")
         made, described = _MAKERS[kind](draw, axes, min(4, left[up]), modes)
         left[up] //= max(_most(one.get("stride", 1)) for one in described)
         modules += made
@@ -191,9 +196,8 @@ def _conv(draw: st.DrawFn, axes: int, max_stride: int, modes: bool) -> Made:
     one = draw(_plain(axes, max_stride, modes).filter(lambda drawn: "ceil_mode" not in drawn))
     padding, before = one["padding"], []
     mode = one.get("padding_mode", "zeros")
-    if isinstance(padding, tuple) and isinstance(
-        padding[0], tuple
-    ):  # torch pads so by a layer of its own
+    if isinstance(padding, tuple) and isinstance(padding[0], tuple):
+        # torch pads so by a layer of its own
         flat = tuple(n for pair in reversed(padding) for n in pair)
         before, padding, mode = [_torch(_PADS[mode], axes)(flat)], 0, "zeros"
     conv = _torch("Conv", axes)(
@@ -248,22 +252,27 @@ def _avg(draw: st.DrawFn, axes: int, max_stride: int, _modes: bool) -> Made:
     return [pool], [one]
 
 
-def _upsample(draw: st.DrawFn, axes: int, max_stride: int, _modes: bool) -> Made:
-    """Nearest copies s times. Linear reads its two neighbours: a transposed layer as He et al. initialise it."""
+def _nearest(draw: st.DrawFn, axes: int, max_stride: int, _modes: bool) -> Made:
     from torch import nn
 
     factor = draw(_strides(max_stride))
-    if draw(st.booleans()):
-        copy = {"kernel": factor, "stride": factor, "transposed": True}
-        return [nn.Upsample(scale_factor=factor, mode="nearest")], [copy]
-    linear = {
+    one = {"kernel": factor, "stride": factor, "transposed": True}
+    return [nn.Upsample(scale_factor=factor, mode="nearest")], [one]
+
+
+def _linear(draw: st.DrawFn, axes: int, max_stride: int, _modes: bool) -> Made:
+    """Each input writes a triangle of weights: 2s - 1 positions, 2s where s is even."""
+    from torch import nn
+
+    factor = draw(_strides(max_stride))
+    one = {
         "kernel": 2 * factor - factor % 2,
         "stride": factor,
         "padding": factor // 2,
         "transposed": True,
     }
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[axes]
-    return [nn.Upsample(scale_factor=factor, mode=mode)], [linear]
+    return [nn.Upsample(scale_factor=factor, mode=mode)], [one]
 
 
 _PADS = {
@@ -272,4 +281,11 @@ _PADS = {
     "replicate": "ReplicationPad",
     "circular": "CircularPad",
 }
-_MAKERS = {"conv": _conv, "convt": _convt, "max": _max, "avg": _avg, "upsample": _upsample}
+_MAKERS = {
+    "conv": _conv,
+    "convt": _convt,
+    "max": _max,
+    "avg": _avg,
+    "nearest": _nearest,
+    "linear": _linear,
+}
