@@ -62,7 +62,7 @@ lint: .venv/.installed  ## ruff: rules and format
 types: .venv/.installed  ## mypy --strict on rflib
 	$(call step,mypy --strict rflib,$(BIN)/mypy --strict rflib,mend the types at the lines above)
 
-fast: .venv/.installed  ## the tests that take under a minute
+fast: .venv/.installed browser  ## the tests that take under a minute
 	$(call step,tests that are not slow,NO_SKIPS=1 $(BIN)/python -m pytest -x -q tests -m "not slow",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 doctests: .venv/.installed  ## the examples in the docstrings of rflib
