@@ -52,15 +52,20 @@ MENDS = (
     ('data-mode="dark"  title="Dark"', 'data-mode="dark" aria-hidden="true"'),
     ('data-mode="auto"  title="System Settings"', 'data-mode="auto" aria-hidden="true"'),
 )
-# What can go from any page that has it.
-DROPS = (
+# What to replace, and by what, on any page that has it.
+TIDY = (
     # 1.5 MB of script for icons which the web font draws as well.
-    re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'),
-    # Its text differs with its state, and says better what it does.
-    re.compile(r'(?<=<summary) aria-label="Toggle hidden content"'),
+    (re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
+    # The text of this summary differs with its state, and says better what it does.
+    (re.compile(r'(?<=<summary) aria-label="Toggle hidden content"'), ""),
+    # A list of references has items; the role that docutils gives them is out of use.
+    (
+        re.compile(r'(?<=<div class="citation" )(id="[^"]*") role="doc-biblioentry"'),
+        r'\1 role="listitem"',
+    ),
     # The settings of thebe, whose script is left out.
-    re.compile(r'\s*<script type="text/x-thebe-config">.*?</script>', re.DOTALL),
-    re.compile(r"\s*<script>kernelName = '[^']*'</script>"),
+    (re.compile(r'\s*<script type="text/x-thebe-config">.*?</script>', re.DOTALL), ""),
+    (re.compile(r"\s*<script>kernelName = '[^']*'</script>"), ""),
 )
 # The search's scripts serve the search page; elsewhere they would only cost their weight.
 SEARCH = re.compile(
@@ -166,8 +171,10 @@ def mend(page: Path) -> None:
         if old not in text and new not in text:
             logger.warning("%s: the theme no longer writes %r; see MENDS", page.name, old)
         text = text.replace(old, new)
-    for pattern in DROPS if page.stem == "search" else (*DROPS, SEARCH):
-        text = pattern.sub("", text)
+    for pattern, replacement in TIDY:
+        text = pattern.sub(replacement, text)
+    if page.stem != "search":
+        text = SEARCH.sub("", text)
     if text != before:
         page.write_text(text, encoding="utf8")
 
@@ -197,7 +204,9 @@ def trim_icons(static: Path, pages: Iterable[Path]) -> None:
     if not fonts or changed != len(fonts):
         logger.warning("the theme's icon fonts are not where trim_icons looks for them")
     sheet.write_text(css, encoding="utf8")
-    codes = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", all_css(static))}
+    text = all_css(static)
+    codes = {int(code, 16) for code in re.findall(r"\\([0-9a-f]{2,5})\b", text)}
+    codes |= {ord(character) for character in text}  # some stand there as they are, not escaped
     for font in fonts:
         trim_font(font, codes)
 

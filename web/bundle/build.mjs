@@ -50,3 +50,10 @@ await emit('widgets', [
 ]);
 await emit('mathjax', [{ entryPoints: ['src/mathjax.js'], outfile: `${OUT}/mathjax/mathjax.js` }]);
 cpSync('node_modules/mathjax-full/es5/output/chtml/fonts/woff-v2', `${OUT}/mathjax/fonts`, { recursive: true });
+
+// The accessibility checker of tests/site, from the same lockfile.
+const VENDOR = '../../tests/site/vendor';
+mkdirSync(VENDOR, { recursive: true });
+cpSync('node_modules/axe-core/axe.min.js', `${VENDOR}/axe.min.js`);
+cpSync('node_modules/axe-core/LICENSE', `${VENDOR}/LICENSE-axe-core.txt`);
+cpSync('node_modules/axe-core/LICENSE-3RD-PARTY.txt', `${VENDOR}/LICENSE-axe-core-3RD-PARTY.txt`);

@@ -1,5 +1,5 @@
 // What scrolls must be reachable by keyboard: each region that overflows is a tab stop while it does.
-const SCROLLERS = 'pre, div.math, .pst-scrollable-table-container, .output.text_html, .rf-numbers';
+const SCROLLERS = 'pre, mjx-container[display], .pst-scrollable-table-container, .output.text_html, .rf-numbers';
 
 function markScrollers() {
   for (const element of document.querySelectorAll(SCROLLERS)) {

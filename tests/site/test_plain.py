@@ -1,0 +1,57 @@
+"""Where the surroundings are plain: no scripts, a folder instead of a server, paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from visits import Visitor
+
+VIEW = '"application/vnd.jupyter.widget-view+json"'
+
+
+def test_reads_without_scripts(visitor: Visitor, html: Path, page_path: str) -> None:
+    views = (html / page_path).read_text("utf8").count(f"<script type={VIEW}>")
+    with visitor.visit(page_path, scripts=False) as visit:
+        assert len(visit.page.locator("main").inner_text().strip()) > 20
+        stills = visit.page.locator("main .still svg")
+        assert stills.count() == views
+        for still in stills.all():
+            box = still.bounding_box()
+            assert box is not None
+            assert box["width"] > 100
+            assert box["height"] > 50
+
+
+def test_works_from_a_folder(visitor: Visitor, page_path: str) -> None:
+    with visitor.visit(page_path, scheme="file") as visit:
+        visit.page.wait_for_load_state("networkidle")
+        assert visit.elsewhere == []
+        assert visit.complaints == []
+        failed = "[...document.fonts].filter((f) => f.status === 'error').map((f) => f.family)"
+        assert visit.page.evaluate(failed) == []
+        for figure in visit.page.locator(".live-figure").all():
+            slider = figure.locator(".noUi-handle").first
+            before = figure.locator(".rflib").inner_html()
+            slider.press(
+                "ArrowRight"
+                if slider.get_attribute("aria-valuenow") != slider.get_attribute("aria-valuemax")
+                else "ArrowLeft"
+            )
+            assert figure.locator(".rflib").inner_html() != before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_prints(visitor: Visitor, page_path: str, theme: str) -> None:
+    with visitor.visit(page_path, theme=theme) as visit:
+        page = visit.page
+        assert page.pdf(format="A4").startswith(b"%PDF")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        assert not page.locator("#pst-primary-sidebar").is_visible()
+        for picture in page.locator(".live-figure .rflib svg[role=img]").all():
+            box = picture.bounding_box()
+            assert box is not None
+            assert box["width"] > 100
