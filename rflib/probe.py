@@ -1,0 +1,472 @@
+"""The gradient probe: the receptive field of a unit in any torch module, measured.
+
+A pixel influences a unit if the unit's gradient at that pixel is not zero.  The converse holds only
+if nothing cancels, switches off, over- or underflows.  So the probe copies the model, makes every
+weight positive, every operator linear (`rflib._linear`), and goes backward twice in float64: once
+with gradients of 0 and 1 only, which gives the exact set at any depth, and once plainly, which
+gives the magnitudes.  Idea: Luo et al. 2016 and the numerical probes that followed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from html import escape
+from math import prod
+from operator import index
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rflib._copy import check_arguments, first_convolution, positive_copy, short
+from rflib._linear import ProbeError, Twin, Whole
+from rflib.regions import EMPTY, Region
+
+__all__ = ["Clipped", "Ends", "Probe", "ProbeError", "probe"]
+
+SMALLEST = 32  # the first input tried, along each axis, when no size is given
+LARGEST = 2**22  # positions of the largest: 2048 x 2048
+
+
+class Ends(NamedTuple):
+    """Whether the field may go on before the first and after the last pixel of one axis."""
+
+    before: bool
+    after: bool
+
+    def __bool__(self) -> bool:
+        return self.before or self.after
+
+
+class Clipped(tuple[Ends, ...]):
+    """One `Ends` per axis; true if any border clips."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Probe:
+    """What one unit reads, and how strongly; lengths in input pixels, one entry per input axis.
+
+    region : first and last pixel (a hull: `mask` shows holes); Region(0, -1) if it reads none.
+    mask : bool tensor over the input's axes, the exact set.
+    gradient : float64 tensor over the input's axes, the sum over channels of |gradient| in the
+        positive linear twin of the model, for all output channels of the unit together.
+    clipped : per axis (before, after): the field touches that border or hangs over it, so a larger
+        input may show a larger field.  `if r.clipped:` asks for any of them.
+    unit, units : the unit probed, and how many there are along each axis of the output.
+    input_size : (1, channels, *axes).
+    layer : the submodule whose output was probed, "" for the model's own.
+    calls : which of its calls, and how many there were.
+    global_ : operators on the way that read a whole map however large it is, with their places.
+    underflow : gradients left the range of float64 somewhere inside the field; `mask` is exact all
+        the same.
+    """
+
+    region: tuple[Region, ...]
+    mask: Tensor
+    gradient: Tensor
+    clipped: Clipped
+    unit: tuple[int, ...]
+    units: tuple[int, ...]
+    input_size: tuple[int, ...]
+    layer: str
+    calls: tuple[int, int]
+    global_: tuple[str, ...]
+    underflow: bool
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The extent of the field along each axis, in pixels; 0 if the unit reads none."""
+        return tuple(region.size for region in self.region)
+
+    def __str__(self) -> str:
+        rows = [
+            f"  axis {axis}: {region.size} pixels, {region.first} to {region.last}"
+            for axis, region in enumerate(self.region)
+            if not region.empty
+        ]
+        return "\n".join([self._subject(), *rows, *(f"  {note}" for note in self._notes())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{axis}</th><td>{region.size}</td><td>{region.first}</td>"
+            f"<td>{region.last}</td><td>{_sides(ends) if ends else 'no'}</td></tr>"
+            for axis, (region, ends) in enumerate(zip(self.region, self.clipped, strict=True))
+        )
+        heads = "".join(
+            f"<th scope='col'>{head}</th>" for head in ("axis", "size", "first", "last", "clipped")
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return (
+            f"<table><caption>{escape(self._subject())}</caption><thead><tr>{heads}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>{notes}"
+        )
+
+    def _subject(self) -> str:
+        place = f"of {self.layer!r}, " if self.layer else ""
+        if self.calls[1] > 1:
+            place = f"of {self.layer!r} (call {self.calls[0]} of {self.calls[1]}), "
+        where = (
+            f"unit {_numbers(self.unit)} of {_times(self.units)}" if self.units else "the output"
+        )
+        return f"Receptive field of {where}, {place}input {_times(self.input_size[1:])}"
+
+    def _notes(self) -> Iterator[str]:
+        if self.region[0].empty:
+            yield "reads no pixel of the input: only padding or constants"
+        even = [n for n in self.units if n % 2 == 0]
+        if even and self.unit == _centre(self.units):
+            yield "an even number of units has no middle: this is the one after it"
+        if self.global_:
+            names = ", ".join(self.global_[:3]) + (", ..." if self.global_[3:] else "")
+            yield f"global, because a whole map is read, however large, by {names}"
+        elif self.clipped:
+            sides = "; ".join(f"axis {a} {_sides(e)}" for a, e in enumerate(self.clipped) if e)
+            yield (
+                f"CLIPPED by the input's border ({sides}), so the field may be larger:\n"
+                f"  give a larger input_size or none, or a unit further inside"
+            )
+        if self.underflow:
+            yield "some gradients are too small (or large) for float64; the mask is exact"
+
+
+def probe(
+    model: nn.Module,
+    input_size: Sequence[int] | None = None,
+    unit: int | Sequence[int] | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+) -> Probe:
+    """Measure which input pixels one unit of a torch module depends on.
+
+    The model is copied and never changed; its hooks are not run. In the copy all parameters are
+    positive and random, biases are left out, every operator is linear: max-pool as average-pool,
+    activations as identity, dropout and batch-norm off. Instance, group and layer norm,
+    squeeze-and-excitation and attention stay what they are: operators that read a whole map.
+    Anything that can change the unit's value counts, whether it has a derivative (round, argmax,
+    detach) or not.
+
+    Parameters
+    ----------
+    model : any nn.Module that is called with one tensor.
+    input_size : (1, channels, *axes) with one to three axes, in pixels.  None: taken from the first
+        convolution, and grown until no border clips the field of the unit.
+    unit : index of the unit along each axis of the output (all its channels together), from 0;
+        None: the centre, n // 2.  An output (1, channels) without axes has one unit, ().
+    layer : path of the submodule whose output is probed, as in `model.named_modules()`; None: the
+        model's own output.  Of several calls the last, or "name@2" for the second.
+    seed : of the random weights.
+
+    Returns
+    -------
+    Probe
+
+    Raises
+    ------
+    TypeError, ValueError : naming the argument, its value and what is allowed.
+    ProbeError : the model takes decisions by numbers, or uses an operator that is not known.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> r = probe(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3)))
+    >>> r.size, bool(r.clipped)
+    ((8, 8), False)
+    >>> probe(nn.Conv1d(1, 1, 3, padding=2, dilation=2), (1, 1, 9), unit=0)
+    Receptive field of unit 0 of 9, input 1 x 9
+      axis 0: 3 pixels, 0 to 2
+      CLIPPED by the input's border (axis 0 before), so the field may be larger:
+      give a larger input_size or none, or a unit further inside
+    """
+    check_arguments(model, layer, seed)
+    size = None if input_size is None else _checked_size(input_size)
+    with _apart():
+        study = _Study(model, layer or "", seed)
+        found = study.grown(unit) if size is None else study.run(size).support(unit)
+        return found.result()
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Gradients on whatever surrounds the call; torch's random state and types as before."""
+    dtype, state = torch.get_default_dtype(), torch.get_rng_state()
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            torch.set_default_dtype(torch.float64)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_rng_state(state)
+
+
+class _Study:
+    """The copy of the model, ready to be run on inputs of several sizes."""
+
+    def __init__(self, model: nn.Module, layer: str, seed: int) -> None:
+        self.model = positive_copy(model, seed)
+        names = dict(self.model.named_modules(remove_duplicate=False))
+        self.layer, _, call = (layer, "", "") if layer in names else layer.partition("@")
+        if self.layer not in names:
+            near = get_close_matches(self.layer, names, 5, 0.4) or list(names)[1:6]
+            raise ValueError(
+                f"layer={layer!r} is not a submodule of this {type(model).__name__}; near it: "
+                f"{', '.join(map(repr, near)) or 'it has no submodules'}"
+            )
+        if call and not (call.isdecimal() and int(call)):
+            raise ValueError(f"layer={layer!r}: after @ goes the number of the call, from 1")
+        self.call = int(call or 0)  # 0: the last
+        self.outputs: list[Any] = []
+        self.path: list[str] = []
+        for name, module in self.model.named_modules():
+            module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name))
+            module.register_forward_hook(lambda *_: (self.path.pop(), None)[1])
+        names[self.layer].register_forward_hook(self.keep)
+
+    def keep(self, module: nn.Module, args: Any, output: Any) -> None:
+        # A clone, since what comes after may work in place.
+        wanted = not self.call or len(self.outputs) + 1 == self.call
+        if not self.call:
+            self.outputs[:] = [None] * len(self.outputs)
+        kept = output.clone() if isinstance(output, Tensor) else output
+        self.outputs.append(kept if wanted else None)
+
+    def run(self, size: Sequence[int]) -> _Pass:
+        """One forward pass of the twin."""
+        twin = Twin(len(size) - 2, self.path)
+        self.outputs.clear()
+        self.path.clear()
+        image = torch.ones(*size, dtype=torch.float64, requires_grad=True)
+        try:
+            with twin:
+                self.model(image.clone())
+        except ProbeError:
+            raise
+        except Exception as error:
+            place = f", in submodule {self.path[-1]!r}" if self.path and self.path[-1] else ""
+            raise InputSizeError(
+                f"input_size={tuple(size)}: the model's forward fails{place}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return _Pass(self, twin, image, self.output())
+
+    def output(self) -> Tensor:
+        what = f"the output of layer {self.layer!r}" if self.layer else "the model's output"
+        calls = len(self.outputs)
+        if not calls:
+            raise ValueError(f"layer={self.layer!r} is never called in forward: it has no output")
+        if self.call > calls:
+            raise ValueError(
+                f"layer='{self.layer}@{self.call}': it is called {calls} times, so 1 to {calls}"
+            )
+        output = self.outputs[self.call - 1]
+        if not isinstance(output, Tensor):
+            inner = f" with {', '.join(map(repr, output))}" if isinstance(output, dict) else ""
+            count = f" of {len(output)}" if isinstance(output, (tuple, list)) else ""
+            raise TypeError(
+                f"{what} is a {type(output).__name__}{count}{inner}, not one tensor: choose with "
+                f"layer= a submodule whose output is one tensor"
+            )
+        if output.dim() < 2 or output.shape[0] != 1 or not output.numel():
+            raise ValueError(
+                f"{what} has the shape {tuple(output.shape)}, not (1, channels, *axes) with none "
+                f"of them 0: choose with layer= a submodule with such an output"
+            )
+        if not output.requires_grad:
+            raise ProbeError(f"{what} does not depend on the input")
+        return output
+
+    def grown(self, unit: Any) -> _Pass:
+        """Double the input until no border clips the field. A unit's own corner stays a corner."""
+        channels, axes = first_convolution(self.model)
+        size = [SMALLEST] * axes
+        last: tuple[Sequence[int], Sequence[Whole]] | None = None
+        while prod(size) <= LARGEST:
+            try:
+                done = self.run((1, channels, *size))
+                done.support(unit)
+            except InputSizeError:
+                if max(size) >= 512:
+                    raise
+                size = [2 * n for n in size]
+                continue
+            open_ = [ends.after or (ends.before and unit is None) for ends in done.clipped]
+            if not any(open_):
+                return done
+            names = done.growing(*last) if last else ()
+            if names:
+                raise ValueError(
+                    f"input_size=None: the field grows with the input, since a whole map is read "
+                    f"by {', '.join(names)}. Give an input_size, such as {done.size}, or "
+                    f"with layer= a submodule before it"
+                )
+            last = done.size, done.twin.wholes
+            size = [2 * n if more else n for n, more in zip(size, open_, strict=True)]
+        raise ValueError(
+            f"input_size=None: at {_times(last[0][1:] if last else size)} the border still clips "
+            f"the field, and the next step exceeds {LARGEST} positions. Give an input_size, or a "
+            f"submodule with layer="
+        )
+
+
+class InputSizeError(ValueError):
+    """This input is too small for the model, or for the unit; a larger one may do."""
+
+
+class _Pass:
+    """One forward pass, and what going backward from a unit tells."""
+
+    unit: tuple[int, ...]
+    mask: Tensor
+    region: tuple[Region, ...]
+    clipped: Clipped
+
+    def __init__(self, study: _Study, twin: Twin, image: Tensor, output: Tensor) -> None:
+        self.study, self.twin, self.image, self.output = study, twin, image, output
+        self.size = tuple(image.shape)
+        self.units = tuple(output.shape[2:])
+
+    def backward(self) -> tuple[Tensor, Tensor]:
+        """The gradients of the unit, all its channels together: at the input and at `edges`."""
+        start = torch.zeros_like(self.output)
+        units: tuple[Any, ...] = (0, slice(None), *self.unit)
+        start[units] = 1
+        leaves = [self.image, self.twin.edges]
+        found = torch.autograd.grad(
+            self.output, leaves, start, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return found[0][0], found[1]
+
+    def support(self, unit: Any) -> _Pass:
+        """Go backward in zeros and ones: the exact set, and whether a border clips it."""
+        self.unit = _checked_unit(unit, self.units)
+        self.twin.binary = True
+        gradient, edges = self.backward()
+        self.twin.binary = False
+        self.mask = (gradient != 0).any(dim=0)
+        axes = range(self.mask.dim())
+        self.region = tuple(_hull(self.mask, axis) for axis in axes)
+        self.clipped = Clipped(
+            Ends(
+                bool(edges[axis, 0]) or region == Region(0, region.last),
+                bool(edges[axis, 1]) or region.last == self.mask.shape[axis] - 1,
+            )
+            for axis, region in zip(axes, self.region, strict=True)
+        )
+        return self
+
+    def filled(self) -> list[int]:
+        """The axes along which the field is as large as the input."""
+        sizes = zip(self.region, self.mask.shape, strict=True)
+        return [axis for axis, (region, n) in enumerate(sizes) if region.size == n]
+
+    def growing(self, other: Sequence[int], wholes: Sequence[Whole]) -> tuple[str, ...]:
+        """The operators on the unit's way that merge more positions on one size than on another."""
+        if not self.filled() or len(wholes) != len(self.twin.wholes):
+            return ()
+        pairs = zip(self.twin.wholes, wholes, strict=True)
+        names = (a.label for a, b in pairs if (a.reached or b.reached) and a.merged != b.merged)
+        return tuple(dict.fromkeys(names))
+
+    def global_operators(self) -> tuple[str, ...]:
+        """Told apart from a field that is merely large by a second forward pass, twice as long."""
+        reached = tuple(dict.fromkeys(note.label for note in self.twin.wholes if note.reached))
+        if not self.filled() or not reached:
+            return ()
+        axis = 2 + self.filled()[0]
+        other = [2 * n if dim == axis else n for dim, n in enumerate(self.size)]
+        try:
+            return self.growing(other, self.study.run(other).twin.wholes)
+        except ValueError:  # a model for one size of input only: then these are all we know
+            return reached
+
+    def result(self) -> Probe:
+        gradient = self.backward()[0].abs().sum(dim=0)
+        lost = self.mask & (gradient == 0) | ~gradient.isfinite()
+        calls = len(self.study.outputs)
+        return Probe(
+            region=self.region,
+            mask=self.mask,
+            gradient=gradient,
+            clipped=self.clipped,
+            unit=self.unit,
+            units=self.units,
+            input_size=self.size,
+            layer=self.study.layer,
+            calls=(self.study.call or calls, calls),
+            global_=self.global_operators(),
+            underflow=bool(lost.any()),
+        )
+
+
+def _hull(mask: Tensor, axis: int) -> Region:
+    read = (
+        mask.movedim(axis, 0).flatten(1).any(dim=1).nonzero() if mask.dim() > 1 else mask.nonzero()
+    )
+    return Region(int(read[0]), int(read[-1])) if len(read) else EMPTY
+
+
+def _checked_size(size: Any) -> tuple[int, ...]:
+    wanted = "must be (1, channels, *axes) with one to three axes, such as (1, 3, 224, 224)"
+    if isinstance(size, (str, bytes)) or not isinstance(size, Sequence):
+        raise TypeError(f"input_size={short(size)}: {wanted}")
+    numbers = tuple(_whole_number(n, "input_size", size) for n in size)
+    if not 3 <= len(numbers) <= 5:
+        raise ValueError(f"input_size={short(size)}: {wanted}")
+    if numbers[0] != 1:
+        raise ValueError(
+            f"input_size={short(size)}: the batch is {numbers[0]}, must be 1; {wanted}"
+        )
+    if min(numbers) < 1:
+        raise ValueError(f"input_size={short(size)}: every entry must be at least 1")
+    return numbers
+
+
+def _checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
+    if unit is None:
+        return _centre(units)
+    one = not isinstance(unit, (tuple, list, torch.Size))
+    numbers = tuple(_whole_number(n, "unit", unit) for n in ([unit] if one else unit))
+    if len(numbers) != len(units):
+        raise ValueError(
+            f"unit={short(unit)}: {len(numbers)} numbers, but the output has {len(units)} axes: "
+            f"{_times(units) or 'none'}"
+        )
+    for axis, (number, count) in enumerate(zip(numbers, units, strict=True)):
+        if not 0 <= number < count:
+            kind = ValueError if number < 0 else InputSizeError
+            raise kind(f"unit={short(unit)}: axis {axis} has units 0 to {count - 1}")
+    return numbers
+
+
+def _whole_number(number: Any, name: str, value: Any) -> int:
+    try:
+        if not isinstance(number, (bool, Tensor)):
+            return index(number)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}={short(value)}: {short(number)} is not a whole number")
+
+
+def _centre(units: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n // 2 for n in units)
+
+
+def _numbers(unit: Sequence[int]) -> str:
+    return str(unit[0]) if len(unit) == 1 else str(tuple(unit))
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
+def _sides(ends: Ends) -> str:
+    return " and ".join(name for name, hit in zip(ends._fields, ends, strict=True) if hit)
