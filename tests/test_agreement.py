@@ -7,6 +7,7 @@ Each property runs on a few hundred networks here and, marked slow, on thousands
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -55,6 +56,21 @@ plain_stacks = st.one_of(stack(transposed=False), stack(axes=2, transposed=False
 small_stacks = st.one_of(
     stack(max_layers=4, budget=12, modes=True), stack(axes=1, max_layers=4, budget=12, modes=True)
 )
+
+
+# Torch tells how it pads an even kernel; rflib's answer is what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These nets are tiny: threads only get into each other's way."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 # The oracle itself: two ways to build sets, and torch.
@@ -289,7 +305,7 @@ PROPERTIES = [
     (check_inputs_for, (small_stacks, short), MANY, SLOW_MANY),
     (check_gradients, (nets, st.integers(6, 16)), FEW, SLOW_FEW),
     (check_size_against_gradients, (torch_net(1, max_layers=3, budget=6),), FEW, SLOW_FEW),
-    (check_shapes, (shaped_nets,), MANY, SLOW_MANY),
+    (check_shapes, (shaped_nets,), FEW, SLOW_FEW),
 ]
 
 

@@ -71,9 +71,9 @@ def test_per_axis() -> None:
 
 
 def test_deep_and_large() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert rflib.input_size([(3,)] * 20_000) == 40_001
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert rflib.input_size([(3, 2)] * 200) == 2**201 - 1
     assert rflib.input_size([(3,)], output=10**40) == 10**40 + 2
 

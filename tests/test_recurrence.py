@@ -204,10 +204,10 @@ def test_one_axis_given_per_axis_answers_in_tuples() -> None:
 
 
 def test_twenty_thousand_layers_in_seconds() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert rflib.recurrence([(3,)] * 20_000)[-1].size == 40_001
     assert rflib.receptive_field([(3,)] * 20_000) == 40_001
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_sizes_beyond_64_bits_are_exact() -> None:

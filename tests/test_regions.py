@@ -235,10 +235,10 @@ def test_pixel_outside_of_the_input_is_refused() -> None:
 
 
 def test_deep_and_large() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert rflib.region([(3, 1, 1)] * 20_000, 7) == (7 - 20_000, 7 + 20_000)
     clipped = rflib.region([(3, 1, 1)] * 20_000, 7, input_size=10**6, clip=True)
     assert clipped == (0, 7 + 20_000)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert rflib.region([(3, 2)] * 100, 5) == (5 * 2**100, 5 * 2**100 + 2**101 - 2)
     assert rflib.region([(3,)], 10**30) == (10**30, 10**30 + 2)

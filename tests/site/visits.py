@@ -101,6 +101,7 @@ class Visitor:
                 chosen = "".join(f"localStorage.setItem('{key}', '{theme}');" for key in keys)
                 context.add_init_script(chosen)
             context.set_default_timeout(5_000)
+            context.set_default_navigation_timeout(30_000)
             page = context.new_page()
             visit = Visit(page)
             page.on("console", visit.hear)
