@@ -93,7 +93,10 @@ def add_static_files(app: Sphinx) -> None:
 
 
 def anywidget_script() -> str:
-    """Wrap the AMD module in anywidget's wheel: its ``define`` hands over to the bundle."""
+    """Wrap the AMD module in anywidget's wheel: its ``define`` hands over to the bundle.
+
+    The bundle then draws the page's figures: the script has to be deferred, and to come after it.
+    """
     source = Path(anywidget.__file__).parent / "nbextension" / "index.js"
     define = "const define = (_, factory) => bookWidgets.provide('anywidget', factory);"
     return f"(() => {{\n{define}\n{source.read_text(encoding='utf8')}\n}})();\n"
@@ -102,12 +105,15 @@ def anywidget_script() -> str:
 def prepare_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Leave out thebe; on a page with widgets, add their style and their stills."""
+    """Leave out thebe; on a page with widgets, add their scripts, style and stills."""
     for kind in ("script_files", "css_files"):
         context[kind][:] = [asset for asset in context[kind] if "thebe" not in described(asset)]
     widgets = stored_widgets(context["script_files"])
     if widgets:
         app.add_css_file("widgets/widgets.css", priority=800)
+        # Before all other scripts, and in this order: the live figures come first.
+        for priority, name in enumerate(("widgets.js", "anywidget.js"), start=100):
+            app.add_js_file(f"widgets/{name}", priority=priority, defer="defer")
         context["body"] = VIEW_SCRIPT.sub(
             lambda match: still(pagename, widgets, match) + match[0], context["body"]
         )

@@ -61,11 +61,11 @@ async function start() {
   document.documentElement.dataset.widgets = 'live';
 }
 
-// The front-end of the installed anywidget announces itself here, in a script of its own.
+// The front-end of the installed anywidget comes in a script of its own, after this one, when the
+// page is parsed: the figures need not wait for the scripts of the theme and of the math.
 window.bookWidgets = {
   provide(name, factory) {
     modules[name] = factory(base);
+    start();
   },
 };
-
-document.addEventListener('DOMContentLoaded', start);
