@@ -1,7 +1,9 @@
 # Two commands do everything: `make book` and `make test`. `make help` lists the rest.
 # Every step that fails says what failed and what to do.
 
-PYTHON ?= python3
+# The Python that .venv is made with: the first that is new enough, or the one that you name.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 PORT ?= 8000
 BIN := .venv/bin
 FIRST := _build/html/intro.html
@@ -26,11 +28,11 @@ $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "FAILED: no '$(PYTHON)' here. What to do: install Python 3.11 or newer, or name it: make $(or $(MAKECMDGOALS),book) PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "FAILED: '$(PYTHON)' is $$($(PYTHON) -V 2>&1); the book needs Python 3.11 or newer. What to do: name another one: make $(or $(MAKECMDGOALS),book) PYTHON=python3.12" >&2; exit 1; }
+	  echo "FAILED: '$(PYTHON)' is $$($(PYTHON) -V 2>&1 | head -n 1); the book needs Python 3.11 or newer. What to do: name another one: make $(or $(MAKECMDGOALS),book) PYTHON=python3.12" >&2; exit 1; }
 	$(call step,make the virtual environment .venv with $(PYTHON),rm -rf .venv && $(PYTHON) -m venv .venv,where the message above speaks of ensurepip: install the venv package of your system (Debian and Ubuntu: apt install python3-venv) and run the same command again)
 
 .venv/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
+	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
 	$(call step,install rflib from this folder (editable; without dependencies),$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .,read the last lines above: pyproject.toml is what pip reads)
 	@touch $@
 
