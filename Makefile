@@ -34,6 +34,7 @@ $(BIN)/python:
 .venv/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
 	$(call step,install rflib from this folder (editable; without dependencies),$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .,read the last lines above: pyproject.toml is what pip reads)
+	@$(BIN)/python -c 'import matplotlib.font_manager'  # makes its cache now, not in a notebook's output
 	@touch $@
 
 # --- the book ------------------------------------------------------------------------------------

@@ -58,14 +58,10 @@ def book(root: Path = ROOT) -> Book:
     return Book(project["version"], "" if "/OWNER/" in address else address)
 
 
-BADGE = (
-    "[Open this page in Colab]({colab}), or open its notebook `{path}` in JupyterLab or VS Code "
-    "from a clone of [the book]({address})."
-)
+BADGE = "Run this page: [in Colab]({colab}), or `{path}` in JupyterLab or VS Code."
 BADGE_WITHOUT_ADDRESS = (
-    "To run this page, open its notebook `{path}` in JupyterLab or VS Code in a clone of the book, "
-    "or upload it to [Colab](https://colab.research.google.com/): its first code cell says what it "
-    "needs."
+    "Run this page: `{path}` in JupyterLab or VS Code, or uploaded to "
+    "[Colab](https://colab.research.google.com/)."
 )
 SETUP = """\
 # Set-up: silent where rflib is installed; elsewhere, as in Colab, it installs rflib and not torch.
@@ -101,7 +97,7 @@ def badge_cell(path: str, of: Book) -> NotebookNode:
     colab = of.address.replace("//github.com/", "//colab.research.google.com/github/")
     text = BADGE if of.address else BADGE_WITHOUT_ADDRESS
     url = f"{colab}/blob/v{of.version}/{path}"
-    source = text.format(path=path, colab=url, address=of.address)
+    source = text.format(path=path, colab=url)
     return nbformat.v4.new_markdown_cell(source, id=BADGE_ID)
 
 
