@@ -163,6 +163,24 @@ def test_jump_behind_upsampling_is_a_fraction() -> None:
     assert rflib.recurrence([(3, 4), Layer(2, 2, transposed=True)])[-1].jump == 2
 
 
+def test_start_behind_upsampling_is_where_the_unit_lies() -> None:
+    """Torch puts unit o of an upsampling by s at (o + 1/2)/s - 1/2 of the map before."""
+    for factor in (2, 3, 4):
+        place = Fraction(1, 2 * factor) - Fraction(1, 2)
+        nearest = Layer(factor, factor, transposed=True)
+        width = 2 * factor - factor % 2
+        linear = Layer(width, factor, factor // 2, transposed=True)
+        assert rflib.recurrence([nearest])[-1].start == place
+        assert rflib.recurrence([linear])[-1].start == place
+        assert rflib.recurrence([(2, 2), nearest])[-1].start == Fraction(1, 2) + 2 * place
+
+
+def test_down_and_up_again_returns_to_the_same_place() -> None:
+    there_and_back = [(4, 2, 1), Layer(4, 2, 1, transposed=True)]
+    row = rflib.recurrence(there_and_back * 5)[-1]
+    assert (row.start, row.jump) == (0, 1)
+
+
 def test_whole_jumps_and_starts_are_ints() -> None:
     row = rflib.recurrence([(3, 4), Layer(2, 2, transposed=True)])[-1]
     assert type(row.jump) is int
