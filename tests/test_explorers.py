@@ -92,9 +92,9 @@ def test_a_bound_follows_and_takes_its_slider_along(page: Page) -> None:
     harness.load(page, "cone")
     harness.show(page, "cone", stride=1, unit=20)
     harness.change(page, stride=3)
-    figure = rflib.explorers.cone(stride=3, unit=0)
+    bound = harness.part("cone").state(3, 3, 3, 1, 0)["bounds"]["unit"]
     traits = page.evaluate("[window.model.get('unit_max'), window.model.get('unit')]")
-    assert traits == [figure.drawing.unit_max, figure.drawing.unit_max]
+    assert traits == [bound, bound]
 
 
 @pytest.mark.slow
@@ -282,7 +282,9 @@ def test_a_wrong_start_is_refused_in_words(initial: dict[str, Any], words: str) 
 
 def test_a_start_beyond_its_bound_is_taken_to_the_bound() -> None:
     box = rflib.explorers.cone(layers=5, kernel=7, stride=3, unit=40)
-    assert box.drawing.unit == box.drawing.unit_max == 2
+    assert box.drawing.unit == 2
+    box.drawing.layers = 1
+    assert box.drawing.unit_max == box.drawing.numbers["bounds"]["unit"] == 11
 
 
 def test_an_unknown_figure_is_an_attribute_error() -> None:

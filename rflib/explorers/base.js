@@ -117,6 +117,14 @@ const figure = ({ state, draw, numbers, extras, wire }) => ({
       model.save_changes();
     };
     const context = { say, set, memory: {} };
+    // The first bounds wait until the sliders stand: a slider's End key goes to the largest value that it was made for.
+    const bind = () => {
+      for (const [name, bound] of Object.entries(now.bounds ?? {})) {
+        if (model.get(name + "_max") !== bound) model.set(name + "_max", bound);
+        write(name, now[name]);
+      }
+      model.save_changes();
+    };
     const redraw = () => {
       if (!width) return;
       const drawn = draw(now, width), focused = picture.contains(root.getRootNode().activeElement);
@@ -127,10 +135,7 @@ const figure = ({ state, draw, numbers, extras, wire }) => ({
     const update = () => {
       waiting = false;
       now = state({ ...Object.fromEntries(names.map((name) => [name, read(name)])), data: model.get("_data") });
-      for (const [name, bound] of Object.entries(now.bounds ?? {})) {
-        if (model.get(name + "_max") !== bound) model.set(name + "_max", bound);
-        write(name, now[name]);
-      }
+      if (width) bind(); else requestAnimationFrame(bind);
       for (const [name, visible] of Object.entries(now.shown ?? {})) {
         const trait = "display_" + groups.indexOf(name);
         if (model.get(trait) !== (visible ? "" : "none")) model.set(trait, visible ? "" : "none");

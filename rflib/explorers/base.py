@@ -146,13 +146,15 @@ class Explorer(anywidget.AnyWidget):
     _data = traitlets.Any(None, allow_none=True).tag(sync=True)
     numbers = traitlets.Dict()
 
+    # `<name>_max` starts at the slider's largest value ever, and the page lowers it: noUiSlider's
+    # End key keeps to the range that a slider was made with, cut at its present one.
     _declared: tuple[Control, ...] = ()
     _state: StateFunction = dict
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         self.observe(self._update, names=[control.name for control in self._declared])
-        self._update()
+        self.numbers = type(self)._state(**self.controls)
 
     @property
     def controls(self) -> dict[str, Any]:
@@ -209,7 +211,6 @@ def build(
     for control in controls:
         widget = widgets[control.name]
         if control.dependent:
-            widget.max = getattr(drawing, f"{control.name}_max")
             ipywidgets.jslink((drawing, f"{control.name}_max"), (widget, "max"))
         ipywidgets.jslink((widget, control.wire), (drawing, control.name))
     box = Figure([*_panels(controls, widgets, drawing), drawing])

@@ -145,9 +145,10 @@ const fieldMark = (s, at, reads, row) => {
   const y = at.y(0) + at.height + 30, half = at.pitch / 2, size = reads.at(-1) - reads[0] + 1, jump = s.rows[row].jump;
   const from = at.x(0, reads[0]) - half, to = at.x(0, reads.at(-1)) + half, middle = (from + to) / 2;
   const field = `receptive field ${num(size)}${reads.length < size ? `, ${num(reads.length)} of them read` : ""}`;
-  const name = `jump ${num(jump)}${at.wide ? " to the next unit's field" : ""}`, room = textWidth(field) / 2;
+  const room = textWidth(field) / 2;
   const right = to + jump * at.pitch <= at.width - at.right + 1, start = right ? from : to;
   const end = start + (right ? 1 : -1) * jump * at.pitch, low = y + 33;
+  const name = `jump ${num(jump)}${at.wide ? ` to the ${right ? "next" : "previous"} unit's field` : ""}`;
   const after = right ? end + 7 + textWidth(name) < at.width : end - 7 - textWidth(name) < 0;
   return [path(`M${px(from)} ${y - 6}V${y}H${px(to)}V${y - 6}`, { stroke: color.accent, "stroke-width": 2 }),
     text(clamp(middle, room, at.width - room), y + 17, field, { anchor: "middle", weight: 600, fill: color.accent }),
