@@ -122,6 +122,8 @@ def _stepped(numbers: State, below: int) -> str:
     above, width = numbers["widths"][below + 1], numbers["widths"][below]
     verb = "takes" if above == 1 else "take"
     words = f"{_units(above)} of layer {below + 1} {verb} {width:,} of {_place(below)}"
+    if above and not width:
+        return words + ": no unit writes there, as the stride is wider than the kernel."
     if layer["transposed"] or above == 0:
         return words + "."
     return words + f": {layer['stride']}·({above:,} − 1) + {layer['kernel']} = {width:,}."

@@ -69,7 +69,7 @@ function draw(s, width) {
   y = bar(out, truth, X, unit, y, 36, false);
   if (s.misuse) {
     const after = rows.map((_, i) => rows.slice(i + 1).reduce((product, row) => product * row.stride, 1));
-    out.push(...named(y + 13, "forwards", `${wrong === size ? "" : "✗ "}${num(wrong)}`, color.warm));
+    out.push(...named(y + 13, "mistake", `${wrong === size ? "" : "✗ "}${num(wrong)}`, color.warm));
     y = bar(out, segments(rows, after), X, unit, y, 30, true);
     if (wrong !== size) out.push(text(X(0), (y += 8), "run forwards, a stride stretches the layers before it", { size: 12, fill: color.warm }));
   }
@@ -90,7 +90,8 @@ function brackets(out, rows, X, y) {
     const label = [long, `layer ${i + 1}: × ${stride}`, short].find((each) => textWidth(each, 12) < to - from - 8) ?? short;
     const outside = textWidth(label, 12) > to - from - 8;
     out.push(path(`M${px(from)},${y + 20}v-7H${px(to)}v7`, { stroke: hue, "stroke-width": 2.5 }),
-      outside ? text(from - 4, y + 18, long, { size: 12, anchor: "end" })
+      outside && from > textWidth(long, 12) + 8 ? text(from - 4, y + 18, long, { size: 12, anchor: "end" })
+        : outside ? text(to + 6, y + 18, long, { size: 12 })
         : text((from + to) / 2, y + 9, label, { size: 12, anchor: "middle" }));
     y += outside ? 24 : 26;
   });
@@ -159,14 +160,14 @@ function cone(out, rows, X, unit, y) {
     out.push(path(links.join(""), { stroke: color.muted, "stroke-width": 0.8, "data-layer": level }));
   }
   for (let level = n; level >= 0; level--) {
-    const lit = level ? { fill: HUES[level - 1], stroke: color.ink } : { fill: color.soft, stroke: color.accent };
+    const lit = level ? { fill: HUES[level - 1], stroke: color.ink } : { fill: color.soft, stroke: color.accent, band: color.accent };
     out.push(row(places[level], (u) => at(level, u), 2 * half(level), jumps[level] * unit, top(level), high, lit));
     out.push(...named(top(level) + 4, level ? `layer ${level}` : "input", level ? `jump ${num(jumps[level])}` : count(last(rows).size, "pixel"), color.ink));
   }
   return top(0) + high;
 }
 // A row of cells: those read are lit, holes are empty. Too narrow for cells: one band per run of them.
-function row(places, at, wide, apart, y, high, lit) {
+function row(places, at, wide, apart, y, high, { band, ...lit }) {
   const cells = group({});
   if (apart >= 5) {
     const read = new Set(places);
@@ -179,7 +180,7 @@ function row(places, at, wide, apart, y, high, lit) {
   for (let i = 0; i < places.length;) {
     const from = i;
     while (i + 1 < places.length && (places[i + 1] - places[i] - 1) * apart < 0.75) i++;
-    cells.append(rect(at(places[from]) - wide / 2, y, at(places[i]) - at(places[from]) + wide, high, { fill: lit.fill }));
+    cells.append(rect(at(places[from]) - wide / 2, y, at(places[i]) - at(places[from]) + wide, high, { fill: band ?? lit.fill }));
     i++;
   }
   return cells;
@@ -200,7 +201,7 @@ function numbers(s) {
     `${row.reach}·${num(row.before)} = ${num(row.adds)}`, row.size, row.jump, ...(s.misuse ? [row.wrong] : [])]);
   return table({
     caption: "The ledger, row by row",
-    head: ["", "k/s", "adds d(k − 1)·j", "r", "j", ...(s.misuse ? ["forwards"] : [])],
+    head: ["", "k/s", "adds d(k − 1)·j", "r", "j", ...(s.misuse ? ["mistake"] : [])],
     rows: [["input", "", "", 1, 1, ...(s.misuse ? [1] : [])], ...rows],
   });
 }

@@ -55,7 +55,9 @@ function words(s) {
   let told = `${units(s.output)} of layer ${n} ${s.output === 1 ? "is" : "are"} wanted. How many does that take of ${place(n - 1)}?`;
   if (s.step) {
     told = `${units(s.widths[below + 1])} of layer ${below + 1} ${s.widths[below + 1] === 1 ? "takes" : "take"} ${num(s.widths[below])} of ${place(below)}`;
-    told += s.layers[below].transposed || !s.widths[below + 1] ? "." : `: ${sum(s, below)}.`;
+    const nothing = s.widths[below + 1] && !s.widths[below];
+    told += nothing ? ": no unit writes there, as the stride is wider than the kernel."
+      : s.layers[below].transposed || !s.widths[below + 1] ? "." : `: ${sum(s, below)}.`;
   }
   if (s.step === n) told += meeting(s);
   if (!s.wrong) return told;
@@ -79,7 +81,7 @@ function draw(s, width) {
   const n = s.layers.length, narrow = width < 520, left = narrow ? 106 : 150, right = narrow ? 66 : 104;
   const rows = needed(s.layers, last(s.spans)[0], s.output), known = n - s.step;
   const most = Math.max(...s.widths, last(s.needs), s.wrong ? last(s.astray) : 1);
-  const room = width - left - right, unit = Math.min(24, room / most), middle = left + room / 2;
+  const room = width - left - right, unit = Math.min(28, room / most), middle = left + room / 2;
   // The place of a row's cells: `start` is the left edge of the first one.
   const place = (level) => ({ unit, first: s.spans[level][0] ?? 0, start: middle - (s.widths[level] * unit) / 2, y: 30 + (n - level) * PITCH });
   const out = [text(0, 14, narrow ? "backwards" : "backwards: how many?", { size: 12, weight: 700, fill: color.accent }),
@@ -87,7 +89,7 @@ function draw(s, width) {
   for (let level = n - 1; level >= known; level--) out.push(links(s.layers[level], rows[level + 1], rows[level], place(level + 1), place(level)));
   for (let level = n; level >= 0; level--) {
     const at = place(level);
-    if (level < known) out.push(unknown(middle, at.y));
+    if (level < known || !s.widths[level]) out.push(empty(middle, at.y, level < known ? "?" : "nothing"));
     else out.push(cells(rows[level], at, level < n ? windows(s, level) : null, level === n));
     out.push(...backwards(s, level, at.y, level >= known, level === known), ...ledger(s, level, at.y, width));
   }
@@ -96,8 +98,11 @@ function draw(s, width) {
   out.push(arrow(width - right + 8, foot - 4, width - right + 8, head + 4, { stroke: color.green, "stroke-width": 1.5 }));
   const bars = plain(s) ? [sumBar(s)] : s.phases.map((phase) => phaseBar(phase, s));
   if (s.wrong) bars.push({ name: "wrong way", value: `${s.departs ? "✗ " : ""}${num(last(s.astray))}`, ink: color.warm, parts: [[last(s.astray), num(last(s.astray))]], ghost: true });
-  let y = foot + (s.step === n && windows(s, 0) ? 38 : 22);
-  for (const bar of bars) y = drawn(out, s.step === n || bar.ghost ? bar : { ...bar, value: "?", parts: [] }, middle, unit, y);
+  let y = foot + (s.step === n ? 38 : 24);
+  bars.forEach((bar, i) => {
+    const waits = { ...bar, name: i ? "" : plain(s) ? "forwards" : "by place", value: i ? "" : "?", parts: [] };
+    y = drawn(out, s.step === n || bar.ghost ? bar : waits, middle, unit, y);
+  });
   if (s.step === n) {
     const { start } = place(0), end = start + s.widths[0] * unit;
     for (const x of [start, end]) out.unshift(line(x, foot, x, y - 8, { "stroke-dasharray": "2 3", stroke: color.muted }));
@@ -144,8 +149,8 @@ function brace(x, wide, y, words, stroke) {
     wide > textWidth(words, 12) || !String(words).includes("·")
       ? text((from + to) / 2, foot + 17, words, { size: 12, anchor: "middle", weight: 700, fill: stroke, stroke: color.paper, "stroke-width": 3, "paint-order": "stroke" }) : "");
 }
-const unknown = (middle, y) => group({}, rect(middle - 45, y, 90, HIGH, { fill: "none", stroke: color.line, "stroke-dasharray": "4 4", rx: 4 }),
-  text(middle, y + 16, "?", { anchor: "middle", weight: 700, fill: color.muted }));
+const empty = (middle, y, words) => group({}, rect(middle - 45, y, 90, HIGH, { fill: "none", stroke: color.line, "stroke-dasharray": "4 4", rx: 4 }),
+  text(middle, y + 16, words, { anchor: "middle", weight: 700, fill: color.muted }));
 
 // Which cells below each unit reads: the two edges of its window, or behind a transposed layer a line to each.
 function links({ kernel, stride, transposed }, upper, lower, a, b) {
@@ -220,11 +225,11 @@ function drawn(out, { name, value, ink, parts, ghost }, middle, unit, y) {
 function numbers(s) {
   const n = s.layers.length, several = s.output > 1;
   const rows = s.layers.map(({ kernel, stride, transposed }, i) => [
-    `layer ${i + 1}`, `${kernel}/${stride}${transposed ? " up" : ""}`, s.forward[i].size, num(s.forward[i].jump),
+    `layer ${i + 1}`, `${kernel}/${stride}${transposed ? " T" : ""}`, s.forward[i].size, num(s.forward[i].jump),
     ...(several ? [s.needs[i]] : []), i >= n - s.step ? s.widths[i] : "?",
     ...(s.wrong ? [`${s.astray[i] === s.needs[i] ? "" : "✗ "}${num(s.astray[i])}`] : [])]);
-  const ledger = table({ caption: "Forwards down, backwards up", rows,
-    head: ["", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output} units`] : []), "backwards", ...(s.wrong ? ["wrong way"] : [])] });
+  const ledger = table({ caption: `Forwards down, backwards up${plain(s) ? "" : "; T: transposed"}`, rows,
+    head: ["", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "backwards", ...(s.wrong ? ["wrong"] : [])] });
   if (s.phases.length < 2) return ledger;
   return [ledger, table({ caption: `${s.output === 1 ? "One output needs" : `${s.output} outputs need`}, by the place where they stand`, head: ["inputs", "share of places", "first seen at output"],
     rows: s.phases.map(({ size, share, first }) => [size, share, first]) })];
