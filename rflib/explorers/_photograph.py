@@ -1,0 +1,102 @@
+"""The photograph: the field of any unit of a ResNet as a box, and what becomes of it at the border.
+
+Two sliders choose the unit of a stage's map. A third sets the padding of the network's first layer
+(its own is 3): it moves every box, and adds or takes units, but no box grows or shrinks by it.
+"""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from rflib.explorers.base import Choice, Control, Figure, Slider, State, build
+from rflib.explorers.stages import IMAGE, STAGES, field_and_inside, length, tenths
+from rflib.figures import photograph_data
+from rflib.inputsize import output_size
+from rflib.layers import Layer
+from rflib.networks import resnet_path
+from rflib.recurrence import recurrence
+
+CONTROLS: tuple[Control, ...] = (
+    Choice("network", (("ResNet-18", 18), ("ResNet-50", 50)), 18),
+    Choice("stage", tuple((name, index) for index, name in enumerate(STAGES)), 2),
+    Slider("row", 0, 57, 9, dependent=True),
+    Slider("column", 0, 57, 14, dependent=True),
+    Slider("padding", 0, 6, 3, label="first padding"),
+)
+
+
+def state(network: int, stage: int, row: int, column: int, padding: int) -> State:
+    """What the figure shows; stage: 0 is the stem, 4 is layer4; row, column: of its map.
+
+    rows, columns: first and last pixel of the unit's field; insideRows, insideColumns: of the part
+    that lies in the image. part: how much of the field's area that is, in percent.
+    """
+    layers = _layers(network, stage, padding)
+    size, jump, units = _sizes(network, stage, padding)
+    row, column = min(row, units - 1), min(column, units - 1)
+    (rows, inside_rows), (columns, inside_columns) = (
+        _field(network, stage, padding, unit) for unit in (row, column)
+    )
+    area = length(inside_rows) * length(inside_columns)
+    numbers = {
+        "network": network,
+        "stage": stage,
+        "row": row,
+        "column": column,
+        "padding": padding,
+        "size": size,
+        "jump": jump,
+        "units": units,
+        "reach": [field_and_inside(layers, unit)[0][end] for unit, end in ((0, 0), (units - 1, 1))],
+        "rows": rows,
+        "columns": columns,
+        "insideRows": inside_rows,
+        "insideColumns": inside_columns,
+        "part": tenths(100 * area, size**2),
+        "bounds": {"row": units - 1, "column": units - 1},
+    }
+    return {"sentence": _sentence(numbers), **numbers}
+
+
+@cache
+def _layers(network: int, stage: int, padding: int) -> list[Layer]:
+    path = resnet_path(network)
+    first, *rest = (layer for name in STAGES[: stage + 1] for layer in path[name])
+    return [replace(first, padding=padding), *rest]
+
+
+@cache
+def _sizes(network: int, stage: int, padding: int) -> tuple[int, int, int]:
+    """Field, jump and number of units along one axis, at the end of a stage."""
+    layers = _layers(network, stage, padding)
+    last = recurrence(layers)[-1]
+    return last.size, int(last.jump), output_size(layers, IMAGE)
+
+
+@cache
+def _field(network: int, stage: int, padding: int, unit: int) -> tuple[list[int], list[int]]:
+    return field_and_inside(_layers(network, stage, padding), unit)
+
+
+def _sentence(now: dict[str, Any]) -> str:
+    size, rows, columns = now["size"], now["rows"], now["columns"]
+    said = (
+        f"Unit {now['row']}, {now['column']} of {STAGES[now['stage']]} reads rows {_span(rows)} "
+        f"and columns {_span(columns)}: {size}×{size} pixels, whatever the padding."
+    )
+    if (now["insideRows"], now["insideColumns"]) == (rows, columns):
+        return f"{said} All of them lie inside the image."
+    height, width = length(now["insideRows"]), length(now["insideColumns"])
+    return (
+        f"{said} Only {height}×{width} of them lie inside the image, {now['part']} %; "
+        "the others are padding."
+    )
+
+
+def _span(ends: list[int]) -> str:
+    return f"{ends[0]} to {ends[1]}".replace("-", "−")
+
+
+def photograph(**initial: Any) -> Figure:
+    """The photograph. Controls: network, stage, row, column, padding."""
+    return build("photograph", CONTROLS, state, initial, data=photograph_data())
