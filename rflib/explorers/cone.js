@@ -145,14 +145,14 @@ const fieldMark = (s, at, reads, row) => {
   const y = at.y(0) + at.height + 30, half = at.pitch / 2, size = reads.at(-1) - reads[0] + 1, jump = s.rows[row].jump;
   const from = at.x(0, reads[0]) - half, to = at.x(0, reads.at(-1)) + half, middle = (from + to) / 2;
   const field = `receptive field ${num(size)}${reads.length < size ? `, ${num(reads.length)} of them read` : ""}`;
-  const room = textWidth(field) / 2;
+  const room = textWidth(field) / 2, centre = clamp(middle, room, at.width - room);
   const right = to + jump * at.pitch <= at.width - at.right + 1, start = right ? from : to;
   const end = start + (right ? 1 : -1) * jump * at.pitch, low = y + 33;
   const name = `jump ${num(jump)}${at.wide ? ` to the ${right ? "next" : "previous"} unit's field` : ""}`;
   const after = right ? end + 7 + textWidth(name) < at.width : end - 7 - textWidth(name) < 0;
   return [path(`M${px(from)} ${y - 6}V${y}H${px(to)}V${y - 6}`, { stroke: color.accent, "stroke-width": 2 }),
-    text(clamp(middle, room, at.width - room), y + 17, field, { anchor: "middle", weight: 600, fill: color.accent }),
-    path(`M${px(start)} ${y + 4}V${low + 5}`, { stroke: color.muted, "stroke-dasharray": "2 2" }),
+    text(centre, y + 17, field, { anchor: "middle", weight: 600, fill: color.accent }),
+    path(`M${px(start)} ${Math.abs(start - centre) < room ? y + 22 : y + 4}V${low + 5}`, { stroke: color.muted, "stroke-dasharray": "2 2" }),
     arrow(start, low, end, low, { head: 6 }),
     text(after ? Math.max(start, end) + 7 : Math.min(start, end) - 7, low + 4.5, name, { anchor: after ? "start" : "end", fill: color.muted })];
 };
