@@ -272,6 +272,8 @@ def test_the_front_end_is_small_and_imports_nothing(name: str) -> None:
         ({"kernel": 8}, "kernel is 8; it can be one of 1, 2, 3, 4, 5, 6, 7"),
         ({"width": 3}, "no control 'width'; it has layers, kernel, stride, dilation, unit"),
         ({"kernel": "3"}, "kernel is '3'"),
+        ({"kernel": True}, "kernel is True"),
+        ({"kernel": 3.0}, "kernel is 3.0"),
     ],
 )
 def test_a_wrong_start_is_refused_in_words(initial: dict[str, Any], words: str) -> None:

@@ -39,8 +39,20 @@ State = dict[str, Any]
 StateFunction = Callable[..., State]
 
 
+class _Plain:
+    """A control whose value is what reaches the browser."""
+
+    wire = "value"
+
+    def to_wire(self, value: Any) -> Any:
+        return value
+
+    def from_wire(self, value: Any) -> Any:
+        return value
+
+
 @dataclass(frozen=True)
-class Slider:
+class Slider(_Plain):
     """A whole number from `low` to `high`; `dependent` if the state's `bounds` may lower `high`."""
 
     name: str
@@ -59,14 +71,6 @@ class Slider:
 
     def widget(self, value: int, **style: Any) -> ipywidgets.Widget:
         return ipywidgets.IntSlider(value=value, min=self.low, max=self.high, **style)
-
-    wire = "value"
-
-    def to_wire(self, value: int) -> int:
-        return value
-
-    def from_wire(self, value: int) -> int:
-        return value
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Switch:
+class Switch(_Plain):
     """On or off: a check box."""
 
     name: str
@@ -119,14 +123,6 @@ class Switch:
 
     def widget(self, value: bool, **style: Any) -> ipywidgets.Widget:
         return ipywidgets.Checkbox(value=value, indent=False, **style)
-
-    wire = "value"
-
-    def to_wire(self, value: bool) -> bool:
-        return value
-
-    def from_wire(self, value: bool) -> bool:
-        return value
 
 
 Control = Slider | Choice | Switch
@@ -207,6 +203,10 @@ def build(
         _choices={c.name: list(c.values()) for c in controls if isinstance(c, Choice)},
         _groups=groups,
         _data=data,
+        **{
+            f"display_{groups.index(title)}": "" if visible else "none"
+            for title, visible in start.get("shown", {}).items()
+        },
     )
     for control in controls:
         widget = widgets[control.name]
@@ -229,7 +229,8 @@ def _starting_values(
     for key, value in initial.items():
         if key not in allowed:
             raise ValueError(f"{name}() has no control {key!r}; it has {', '.join(allowed)}")
-        if value not in allowed[key].values():
+        # True is 1 and 3.0 is 3, but no control takes them.
+        if not any(type(each) is type(value) and each == value for each in allowed[key].values()):
             choices = ", ".join(repr(each) for each in allowed[key].values())
             raise ValueError(f"{name}(): {key} is {value!r}; it can be one of {choices}")
     return {c.name: initial.get(c.name, c.value) for c in controls}
@@ -269,11 +270,10 @@ def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
         len(_label(c)) for c in controls if c.group == control.group and not isinstance(c, Switch)
     )
     width = f"{ceil(longest * 6.6) + 10}px"
-    return {
-        "description": _label(control),
-        "layout": layout,
-        "style": {"description_width": width},
-    }
+    style = {"description_width": width}
+    if isinstance(control, Choice) and not control.menu:
+        style["button_width"] = "auto"
+    return {"description": _label(control), "layout": layout, "style": style}
 
 
 def _panels(
