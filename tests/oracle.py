@@ -120,7 +120,7 @@ def padded(line: Line, n: int) -> list[int | None]:
 
 
 class TooSmallError(ValueError):
-    """Torch refuses to pad so few positions in this mode."""
+    """Torch refuses to run a layer on so few positions."""
 
 
 def scattered(line: Line, n: int) -> list[list[int]]:
@@ -139,6 +139,8 @@ def fields(lines: Sequence[Line], n: int) -> list[int]:
     """For each output unit of the network over n inputs: its field, as an int of bits."""
     below = [1 << i for i in range(n)]
     for line in lines:
+        if not below:  # padding alone is no input, though a window may fit into it
+            raise TooSmallError(line, 0)
         above = []
         for reads in windows(line, len(below)):
             field = 0

@@ -24,8 +24,8 @@ QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 BASE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
 FEW = settings(BASE, max_examples=30)
 MANY = settings(BASE, max_examples=100)
-SLOW_FEW = settings(BASE, max_examples=300)
-SLOW_MANY = settings(BASE, max_examples=4000)
+SLOW_FEW = settings(BASE, max_examples=150)
+SLOW_MANY = settings(BASE, max_examples=1000)
 
 LayerDict = dict[str, Any]
 
