@@ -143,9 +143,9 @@ const figure = ({ state, draw, numbers, extras, wire }) => ({
       model.save_changes();
       const buttons = () => [...above.querySelectorAll("button")];
       const focused = buttons().indexOf(root.getRootNode().activeElement);
-      above.replaceChildren(...(extras ? [extras(now, set)].flat() : []));
+      above.replaceChildren(...(extras ? [extras(now, set)].flat().filter(Boolean) : []));
       buttons()[focused]?.focus();
-      below.replaceChildren(...(numbers ? [numbers(now)].flat() : []));
+      below.replaceChildren(...(numbers ? [numbers(now)].flat().filter(Boolean) : []));
       say(null);
       redraw();
     };

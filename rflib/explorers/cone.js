@@ -220,10 +220,10 @@ const wire = (drawing, s, { say, set }) => {
   drawing.addEventListener("blur", () => light(null));
 };
 
-const numbers = (s) => table({
+const numbers = (s) => [s.kernel > 1 ? null : h("p", { class: "rf-note" }, "A kernel of 1 has no gaps: the dilation changes nothing."), table({
   caption: "Row by row, from the last layer down to the input",
   head: ["row", "field of one cell", "jump", "cells needed", "from", "to"],
   rows: [...s.rows].reverse().map((row) => [row.name, row.size, row.jump, row.lit.length, row.lit[0], row.lit.at(-1)]),
-});
+})];
 
 export default figure({ state, draw, numbers, wire });
