@@ -71,10 +71,10 @@ function draw(s, width) {
     const after = rows.map((_, i) => rows.slice(i + 1).reduce((product, row) => product * row.stride, 1));
     out.push(...named(y + 13, "mistake", `${wrong === size ? "" : "✗ "}${num(wrong)}`, color.warm));
     y = bar(out, segments(rows, after), X, unit, y, 30, true);
-    if (wrong !== size) out.push(text(X(0), (y += 8), "run forwards, a stride stretches the layers before it", { size: 12, fill: color.warm }));
+    if (wrong !== size) out.push(text(0, (y += 8), "here a stride stretches the layers before it", { size: 12, fill: color.warm }));
   }
   const top = y;
-  y = cone(out, rows, X, unit, y + 14);
+  y = cone(out, rows, X, unit, y + 18);
   out.unshift(...[0, size].map((pixel) => line(X(pixel), top, X(pixel), y + 4, { "stroke-dasharray": "2 3" })));
   y = axis(out, end, X, y + 6);
   return canvas(width, y, s.sentence, ...out);
@@ -91,7 +91,7 @@ function brackets(out, rows, X, y) {
     const outside = textWidth(label, 12) > to - from - 8;
     out.push(path(`M${px(from)},${y + 20}v-7H${px(to)}v7`, { stroke: hue, "stroke-width": 2.5 }),
       outside && from > textWidth(long, 12) + 8 ? text(from - 4, y + 18, long, { size: 12, anchor: "end" })
-        : outside ? text(to + 6, y + 18, long, { size: 12 })
+        : outside ? text(to + 6, y + 18, to + textWidth(long, 12) < X.right - 10 ? long : label, { size: 12 })
         : text((from + to) / 2, y + 9, label, { size: 12, anchor: "middle" }));
     y += outside ? 24 : 26;
   });

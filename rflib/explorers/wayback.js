@@ -175,16 +175,20 @@ function links({ kernel, stride, transposed }, upper, lower, a, b) {
 function backwards(s, level, y, reached, now) {
   const n = s.layers.length, name = level ? `layer ${level}` : "input", small = { size: 12 };
   const out = [text(0, y + 6, name, { weight: now ? 700 : 400, fill: now ? color.accent : color.ink })];
-  if (level === n) return [...out, text(0, y + 22, `wanted: ${s.output}`, small)];
+  if (level === n) {
+    const [from, to] = s.spans[n];
+    return [...out, text(0, y + 22, `wanted: ${from === to ? from : `${from} to ${to}`}`, small), text(0, y + 38, `= ${s.output}`, { weight: 700 })];
+  }
   if (!reached) return [...out, text(0, y + 22, "?", { ...small, fill: color.muted })];
   const above = s.widths[level + 1], { kernel, stride, transposed } = s.layers[level];
   let rule = `${stride}·(${num(above)} − 1) + ${kernel}`;
   if (transposed && above) {
     const [from, to] = s.spans[level + 1];
-    rule = `${from} to ${to} read`;
+    rule = from === to ? `unit ${from} reads` : `${from} to ${to} read`;
   }
   out.push(text(0, y - 17, `${transposed ? "transposed " : "window "}${kernel}/${stride} ↓`, { ...small, fill: color.muted }));
-  return [...out, above ? text(0, y + 22, rule, small) : "", text(0, y + 38, transposed && s.widths[level] ? `${s.spans[level].join(" to ")}: ${num(s.widths[level])}` : `= ${num(s.widths[level])}`, { weight: 700 })];
+  const [from, to] = s.spans[level], where = !transposed || from === undefined ? "" : from === to ? ` (unit ${from})` : ` (${from} to ${to})`;
+  return [...out, above ? text(0, y + 22, rule, small) : "", text(0, y + 38, `= ${num(s.widths[level])}${where}`, { weight: 700 })];
 }
 // Right of a row: the forward ledger, and beside it the walk that goes wrong.
 function ledger(s, level, y, width) {
@@ -206,7 +210,7 @@ function terms(s) {
 }
 function phaseBar({ size, share }, s) {
   const here = s.step === s.layers.length && size === s.widths[0];
-  return { name: `${share === "1" ? "all" : share} of places${here ? ": here" : ""}`, value: `${num(size)}`, ink: here ? color.accent : color.ink, parts: size ? [[size, num(size)]] : [] };
+  return { name: share === "1" ? "everywhere" : `${share} of places${here ? ": here" : ""}`, value: `${num(size)}`, ink: here ? color.accent : color.ink, parts: size ? [[size, num(size)]] : [] };
 }
 function drawn(out, { name, value, ink, parts, ghost }, middle, unit, y) {
   const all = parts.reduce((sum, [size]) => sum + size, 0);
@@ -229,7 +233,7 @@ function numbers(s) {
     ...(several ? [s.needs[i]] : []), i >= n - s.step ? s.widths[i] : "?",
     ...(s.wrong ? [`${s.astray[i] === s.needs[i] ? "" : "✗ "}${num(s.astray[i])}`] : [])]);
   const ledger = table({ caption: `Forwards down, backwards up${plain(s) ? "" : "; T: transposed"}`, rows,
-    head: ["", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "backwards", ...(s.wrong ? ["wrong"] : [])] });
+    head: ["", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "needs", ...(s.wrong ? ["wrong"] : [])] });
   if (s.phases.length < 2) return ledger;
   return [ledger, table({ caption: `${s.output === 1 ? "One output needs" : `${s.output} outputs need`}, by the place where they stand`, head: ["inputs", "share of places", "first seen at output"],
     rows: s.phases.map(({ size, share, first }) => [size, share, first]) })];
