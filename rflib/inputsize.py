@@ -17,7 +17,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Any
 
-from rflib.layers import LayerAxis, Stack, switch
+from rflib.layers import LayerAxis, Stack, switch, told
 from rflib.sets import Runs, hull_size, read_by
 
 MOST_STATES = 100_000  # more phases than this are refused in words
@@ -162,6 +162,11 @@ def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], t
     for layer in reversed(layers):
         if layer.transposed:
             classes = layer.stride // gcd(pitch, layer.stride)
+            if len(states) * classes > MOST_STATES:
+                raise ValueError(
+                    f"layers must have at most {MOST_STATES:,} different phases; these have more. "
+                    f"rflib.region gives the field of one unit"
+                )
             states = [
                 _State(
                     state.unit + period * q,
@@ -177,11 +182,6 @@ def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], t
         read = [replace(state, shape=read_by(layer, state.shape)) for state in states]
         states = _merge(read, pitch, period)
         largest.append(max(hull_size(state.shape) for state in states))
-        if len(states) > MOST_STATES:
-            raise ValueError(
-                f"layers must have at most {MOST_STATES:,} different phases; these have more. "
-                f"rflib.region gives the field of one unit"
-            )
     here = [replace(state, unit=state.unit % period) for state in states]
     return here, tuple(reversed(largest))
 
@@ -244,21 +244,22 @@ def map_sizes(layers: Sequence[LayerAxis], size: int) -> tuple[int, ...]:
         _check_padding(layer, i, sizes[-1], size)
         sizes.append(_output(layer, sizes[-1]))
         if sizes[-1] < 1:
-            raise ValueError(
-                f"input_size must be large enough for every layer; got {size}, of which layers[{i}]"
-                f" receives {sizes[-2]}, too few for its window of {layer.reach + 1}"
-            )
+            raise _too_small(size, i, sizes[-2], f"its window of {told(layer.reach + 1)}")
     return tuple(sizes)
 
 
 def _check_padding(layer: LayerAxis, i: int, size: int, given: int) -> None:
     least = {"reflect": 1, "circular": 0}.get(layer.padding_mode)
-    if least is not None and max(layer.before, layer.after) > size - least:
-        raise ValueError(
-            f"input_size must be large enough for every layer; got {given}, of which layers[{i}] "
-            f"receives {size}, too few for a {layer.padding_mode} padding of "
-            f"{max(layer.before, layer.after)}"
-        )
+    pad = max(layer.before, layer.after)
+    if least is not None and pad > size - least:
+        raise _too_small(given, i, size, f"a {layer.padding_mode} padding of {told(pad)}")
+
+
+def _too_small(given: int, i: int, received: int, wanted: str) -> ValueError:
+    return ValueError(
+        f"input_size must be large enough for every layer; got {told(given)}, of which "
+        f"layers[{i}] receives {told(received)}, too few for {wanted}"
+    )
 
 
 def _output(layer: LayerAxis, size: int) -> int:
@@ -306,7 +307,7 @@ def _inputs(layers: Sequence[LayerAxis], output: int) -> tuple[int, int]:
             least = max(least, layer.before + short, layer.after + short)
         if least > most:
             raise ValueError(
-                f"output must be a size that some input gives; got {output}, and no input of "
+                f"output must be a size that some input gives; got {told(output)}, and no input of "
                 f"layers[{i}] gives what it needs"
             )
     return least, most

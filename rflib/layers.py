@@ -15,13 +15,29 @@ Layers are read from numbers, from dicts and from torch modules; torch itself is
 from __future__ import annotations
 
 import operator
+import re
 import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+class _Words(reprlib.Repr):
+    """Short words for any value; Python refuses to print integers of more than 4,300 digits."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Say a huge integer by its number of digits."""
+        if x.bit_length() > 200:
+            return f"an integer of about {int(x.bit_length() * 0.30103) + 1:,} digits"
+        return super().repr_int(x, level)
+
+
+_words = _Words()
+_words.maxother = 60  # room for a Layer
+told = _words.repr
 
 
 class DefinitionOrderWarning(UserWarning):
@@ -32,20 +48,20 @@ def whole(name: str, value: object, least: int) -> int:
     """Return `value` as an int of at least `least`, or say in words what is wrong with it."""
     allowed = f"an integer of at least {least}"
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be {allowed}; got {reprlib.repr(value)}")
+        raise TypeError(f"{name} must be {allowed}; got {told(value)}")
     try:
         number = operator.index(value)
     except TypeError:  # a tensor or array of more than one number has __index__ and refuses
-        raise TypeError(f"{name} must be {allowed}; got {reprlib.repr(value)}") from None
+        raise TypeError(f"{name} must be {allowed}; got {told(value)}") from None
     if number < least:
-        raise ValueError(f"{name} must be {allowed}; got {number}")
+        raise ValueError(f"{name} must be {allowed}; got {told(number)}")
     return number
 
 
 def switch(name: str, value: object) -> bool:
     """Return `value` when it is True or False, or say in words what is wrong with it."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {reprlib.repr(value)}")
+        raise TypeError(f"{name} must be True or False; got {told(value)}")
     return value
 
 
@@ -53,7 +69,9 @@ def per_axis(name: str, value: object, least: int) -> int | tuple[int, ...]:
     """Return one integer, or a tuple of one integer per axis, checked."""
     if isinstance(value, (tuple, list)):
         if not value:
-            raise ValueError(f"{name} must be an integer or one integer per axis; got {value!r}")
+            raise ValueError(
+                f"{name} must be an integer or one integer per axis; got {told(value)}"
+            )
         return tuple(whole(f"{name}[{i}]", entry, least) for i, entry in enumerate(value))
     return whole(name, value, least)
 
@@ -113,6 +131,7 @@ class Layer:
     stride: int | tuple[int, ...] = 1
     padding: int | str | tuple[int | tuple[int, int], ...] = 0
     dilation: int | tuple[int, ...] = 1
+    _: KW_ONLY
     transposed: bool = False
     output_padding: int | tuple[int, ...] = 0
     ceil_mode: bool = False
@@ -128,7 +147,7 @@ class Layer:
         if not isinstance(self.padding_mode, str) or self.padding_mode not in PADDING_MODES:
             raise _wrong("padding_mode", self.padding_mode, f"one of {', '.join(PADDING_MODES)}")
         if not isinstance(self.name, str):
-            raise TypeError(f"name must be a string; got {reprlib.repr(self.name)}")
+            raise TypeError(f"name must be a string; got {told(self.name)}")
         axes = self.axes  # agreement between the tuples is checked here
         for i in range(axes or 1):
             self._check(i)
@@ -147,12 +166,17 @@ class Layer:
             )
         if extra and not self.transposed:
             raise ValueError(
-                f"output_padding must be 0 unless transposed=True; got {self.output_padding!r}"
+                f"output_padding must be 0 unless transposed=True; got {told(self.output_padding)}"
             )
         if extra and extra >= max(stride, dilation):
             raise ValueError(
                 f"output_padding must be smaller than the stride or the dilation (here "
-                f"{max(stride, dilation)}), as in torch; got {extra}"
+                f"{told(max(stride, dilation))}), as in torch; got {told(extra)}"
+            )
+        if self.transposed and self.padding_mode != "zeros":
+            raise ValueError(
+                f'padding_mode must be "zeros" for a transposed layer, as in torch; got '
+                f"{self.padding_mode!r}"
             )
         if self.ceil_mode and self.transposed:
             raise ValueError("ceil_mode must be False for a transposed layer; got True")
@@ -166,10 +190,10 @@ class Layer:
             if isinstance(value := getattr(self, name), tuple)
         }
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name}={getattr(self, name)!r}" for name in lengths)
+            given = ", ".join(f"{name}={told(getattr(self, name))}" for name in lengths)
             raise ValueError(
                 f"kernel, stride, padding, dilation and output_padding must have one entry per "
-                f"axis, the same number in each; got {told}"
+                f"axis, the same number in each; got {given}"
             )
         return next(iter(lengths.values()), None)
 
@@ -190,12 +214,12 @@ class Layer:
         )
 
     def __repr__(self) -> str:
-        told = [repr(self.kernel)]
+        parts = [_exact(self.kernel)]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value != field.default:
-                told.append(f"{field.name}={value!r}")
-        return f"Layer({', '.join(told)})"
+                parts.append(f"{field.name}={_exact(value)}")
+        return f"Layer({', '.join(parts)})"
 
     def __str__(self) -> str:
         """Say the layer briefly: "conv1 7/2" is a 7-wide window of stride 2."""
@@ -209,19 +233,19 @@ class Layer:
 
 def _wrong(name: str, value: object, allowed: str) -> ValueError | TypeError:
     kind = ValueError if isinstance(value, (str, int, tuple, list)) else TypeError
-    return kind(f"{name} must be {allowed}; got {reprlib.repr(value)}")
+    return kind(f"{name} must be {allowed}; got {told(value)}")
 
 
 def _padding(value: object) -> int | str | tuple[int | tuple[int, int], ...]:
     allowed = 'an integer of at least 0, "same", "valid", or per axis an integer or a pair'
     if isinstance(value, str):
         if value not in ("same", "valid"):
-            raise ValueError(f"padding must be {allowed}; got {value!r}")
+            raise ValueError(f"padding must be {allowed}; got {told(value)}")
         return value
     if not isinstance(value, (tuple, list)):
         return whole("padding", value, 0)
     if not value:
-        raise ValueError(f"padding must be {allowed}; got {value!r}")
+        raise ValueError(f"padding must be {allowed}; got {told(value)}")
     return tuple(_axis_padding(f"padding[{i}]", entry) for i, entry in enumerate(value))
 
 
@@ -229,7 +253,7 @@ def _axis_padding(name: str, value: object) -> int | tuple[int, int]:
     if not isinstance(value, (tuple, list)):
         return whole(name, value, 0)
     if len(value) != 2:
-        raise ValueError(f"{name} must be an integer or a pair (before, after); got {value!r}")
+        raise ValueError(f"{name} must be an integer or a pair (before, after); got {told(value)}")
     return whole(f"{name}[0]", value[0], 0), whole(f"{name}[1]", value[1], 0)
 
 
@@ -248,10 +272,18 @@ def _pads(
     return entry if isinstance(entry, tuple) else (entry, entry)
 
 
+def _exact(value: object) -> str:
+    """Say a value in full where Python can."""
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return told(value)
+
+
 def _short(value: int | tuple[int, ...]) -> str:
     if not isinstance(value, tuple):
-        return str(value)
-    return str(value[0]) if len(set(value)) == 1 else "x".join(map(str, value))
+        return told(value)
+    return told(value[0]) if len(set(value)) == 1 else "x".join(map(told, value))
 
 
 # Reading --------------------------------------------------------------------------------------
@@ -280,10 +312,10 @@ def read(layers: object, order: str | None = None) -> tuple[Layer, ...]:
     (Layer(3), Layer(3, stride=2, padding=1), Layer(5, dilation=2))
     """
     if order not in (None, "definition"):
-        raise ValueError(f'order must be None or "definition"; got {order!r}')
+        raise ValueError(f'order must be None or "definition"; got {told(order)}')
     found = tuple(_read_all(layers, order))
     if not found:
-        raise ValueError(f"layers must hold at least one layer; got {reprlib.repr(layers)}")
+        raise ValueError(f"layers must hold at least one layer; got {told(layers)}")
     _common_axes(found)
     return found
 
@@ -298,7 +330,7 @@ def _read_all(layers: object, order: str | None) -> list[Layer]:
         "or a torch module"
     )
     if isinstance(layers, (str, bytes, Mapping)) or not isinstance(layers, Iterable):
-        raise TypeError(f"layers must be {what}; got {reprlib.repr(layers)}")
+        raise TypeError(f"layers must be {what}; got {told(layers)}")
     found: list[Layer] = []
     for i, entry in enumerate(layers):
         found.extend(_read_entry(entry, f"layers[{i}]", order))
@@ -317,10 +349,10 @@ def _read_entry(entry: object, place: str, order: str | None) -> list[Layer]:
             return [_from_tuple(entry)]
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
-    hint = f"; a bare kernel is written ({entry},)" if type(entry) is int else ""
+    hint = f"; a bare kernel is written ({told(entry)},)" if type(entry) is int else ""
     raise TypeError(
         f"{place} must be a Layer, a tuple (kernel, stride, padding, dilation), a dict or a torch "
-        f"module; got {reprlib.repr(entry)}{hint}"
+        f"module; got {told(entry)}{hint}"
     )
 
 
@@ -328,7 +360,7 @@ def _from_tuple(entry: Sequence[Any]) -> Layer:
     if not 1 <= len(entry) <= 4:
         raise ValueError(
             f"a tuple must be (kernel,), (kernel, stride), (kernel, stride, padding) or (kernel, "
-            f"stride, padding, dilation); got {reprlib.repr(entry)}"
+            f"stride, padding, dilation); got {told(entry)}"
         )
     return Layer(*entry)
 
@@ -340,7 +372,7 @@ def _from_dict(entry: Mapping[Any, Any]) -> Layer:
         wrong = f"the unknown key {unknown[0]!r}" if unknown else "no kernel"
         raise ValueError(
             f"a dict must have kernel and may have {', '.join(known[1:])}; got {wrong} in "
-            f"{reprlib.repr(dict(entry))}"
+            f"{told(dict(entry))}"
         )
     return Layer(**entry)
 
@@ -379,7 +411,7 @@ class Stack:
                 if self.given_axes
                 else "an integer, as the layers are given by numbers and not per axis"
             )
-            raise ValueError(f"{name} must be {allowed}; got {value!r}")
+            raise ValueError(f"{name} must be {allowed}; got {told(value)}")
         return list(checked)
 
     def join(self, values: Iterable[Any]) -> Any:
@@ -396,10 +428,6 @@ def _is_module(value: object) -> bool:
         base.__name__ == "Module" and base.__module__.startswith("torch.nn")
         for base in type(value).__mro__
     )
-
-
-def _n_axes(class_name: str) -> int:
-    return int(class_name[-2])  # "Conv2d" -> 2
 
 
 def _tuple(value: Any, n: int) -> tuple[Any, ...]:
@@ -530,7 +558,8 @@ def _read_module(module: Any, place: str, order: str | None) -> list[Layer]:
         return found
     if base is not None:
         reader = _READERS[base.__name__]
-        n = _n_axes(base.__name__) if base.__name__[-1] == "d" else 0
+        axes = re.search(r"(\d)d$", base.__name__)  # "Conv2d" has two axes
+        n = int(axes[1]) if axes else 0
         try:
             layer = reader(module, n)
         except ValueError as error:

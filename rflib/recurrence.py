@@ -20,7 +20,7 @@ from html import escape
 from typing import Any
 
 from rflib.inputsize import axis_phases
-from rflib.layers import Layer, LayerAxis, Stack
+from rflib.layers import Layer, LayerAxis, Stack, told
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Row:
     layer : the layer.
     size : the receptive field of a unit that no border clips; where units differ, the largest.
     jump : the distance between the fields of neighbouring units.
-    start : the centre of the field of unit 0; pixel i has its centre at i.
+    start : where unit 0 looks; pixel i has its centre at i.  The centre of unit 0's field, as if no
+        border clipped it; behind a transposed layer, where fields differ, the place about which
+        they lie.
     sizes : every size that occurs, with its share of the units, largest first.
     """
 
@@ -55,7 +57,7 @@ class Row:
         size = _told(self.size)
         if self.varies:
             size = " x ".join(
-                " or ".join(str(one) for one, _ in sizes) for sizes in self._axes(self.sizes)
+                " or ".join(told(one) for one, _ in sizes) for sizes in self._axes(self.sizes)
             )
         return str(self.index), str(self.layer), size, _told(self.jump), _told(self.start)
 
@@ -105,7 +107,10 @@ def recurrence(layers: object) -> Table:
     ------
     TypeError, ValueError : naming the entry, its value and what is allowed.
 
-    Source: Araujo, Norris and Sim 2019, equations 2 and 3.
+    Behind a transposed layer each row follows the phases anew, so that the time grows with the
+    square of the depth; `receptive_field` follows them once.
+
+    Source: Araujo, Norris and Sim 2019.
 
     Examples
     --------
@@ -192,5 +197,7 @@ def _tidy(value: Fraction) -> int | Fraction:
 
 def _told(value: Any) -> str:
     if isinstance(value, tuple):
-        return str(value[0]) if len(set(value)) == 1 else " x ".join(map(str, value))
-    return str(value)
+        return _told(value[0]) if len(set(value)) == 1 else " x ".join(map(_told, value))
+    if isinstance(value, Fraction):
+        return f"{told(value.numerator)}/{told(value.denominator)}"
+    return told(value)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rflib.inputsize import map_sizes
-from rflib.layers import LayerAxis, Stack, switch
-from rflib.sets import Runs, clipped, folded, reached_from, read_by, unfolded
+from rflib.layers import LayerAxis, Stack, switch, told
+from rflib.sets import Runs, clipped, count, folded, reached_from, read_by, unfolded
 
 
 class Region(NamedTuple):
@@ -41,6 +41,7 @@ class Region(NamedTuple):
 
 
 EMPTY = Region(0, -1)
+MOST_LISTED = 1_000_000  # positions; a tuple of more would fill memory rather than tell anything
 
 
 def region(
@@ -68,7 +69,7 @@ def region(
     ------
     TypeError, ValueError : naming the argument, the value and what is allowed.
 
-    Source: Araujo, Norris and Sim 2019, equations 4 to 6.
+    Source: Araujo, Norris and Sim 2019.
 
     Examples
     --------
@@ -156,8 +157,8 @@ def _over_axes(layers: object, name: str, place: Any, input_size: Any, answer: A
             there = maps[-1] if name == "unit" else maps[0]
             if place_on_axis >= there:
                 raise ValueError(
-                    f"{name} must be from 0 to {there - 1} on an input of {maps[0]}; got "
-                    f"{place_on_axis}"
+                    f"{name} must be from 0 to {told(there - 1)} on an input of {told(maps[0])}; "
+                    f"got {told(place_on_axis)}"
                 )
     return stack.join(
         answer(axis, place_on_axis, maps)
@@ -205,4 +206,9 @@ def _ends(runs: Runs) -> Region:
 
 
 def _listed(runs: Runs) -> tuple[int, ...]:
+    if count(runs) > MOST_LISTED:
+        raise ValueError(
+            f"the exact set must have at most {MOST_LISTED:,} positions to be listed; this one has "
+            f"{told(count(runs))}. Its ends are given by rflib.region and rflib.reaches"
+        )
     return tuple(i for first, last in runs for i in range(first, last + 1))
