@@ -197,11 +197,11 @@ function axis(out, end, X, y) {
 
 function numbers(s) {
   const rows = s.rows.map((row, i) => [
-    `layer ${i + 1}`, `${row.kernel}/${row.stride}${row.dilation > 1 ? ` d${row.dilation}` : ""}`,
+    String(i + 1), `${row.kernel}/${row.stride}${row.dilation > 1 ? ` d${row.dilation}` : ""}`,
     `${row.reach}·${num(row.before)} = ${num(row.adds)}`, row.size, row.jump, ...(s.misuse ? [row.wrong] : [])]);
   return table({
     caption: "The ledger, row by row",
-    head: ["", "k/s", "adds d(k − 1)·j", "r", "j", ...(s.misuse ? ["mistake"] : [])],
+    head: ["layer", "k/s", "adds d(k − 1)·j", "r", "j", ...(s.misuse ? ["mistake"] : [])],
     rows: [["input", "", "", 1, 1, ...(s.misuse ? [1] : [])], ...rows],
   });
 }
@@ -215,7 +215,7 @@ function extras({ rows }, set) {
   const nets = NETS.map(([name, layers, misuse = false]) =>
     button(name, () => set({ layers: layers.length, misuse, ...settings(layers) }), { "aria-pressed": String(same(rows, layers)), style: same(rows, layers) ? PRESSED : null }));
   const swaps = range(rows.length - 1).map((i) =>
-    button(`${i + 1} ⇄ ${i + 2}`, () => set(settings(swapped(i))), { "aria-label": `swap layer ${i + 1} with layer ${i + 2}` }));
+    button(`${i + 1} ⇄ ${i + 2}`, () => set(settings(swapped(i))), { "aria-label": `${i + 1} ⇄ ${i + 2}: swap these layers` }));
   return [...nets, h("br"), ...(swaps.length ? [h("span", { class: "rf-note" }, "swap layers "), ...swaps] : [])];
 }
 

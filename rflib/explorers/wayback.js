@@ -229,11 +229,11 @@ function drawn(out, { name, value, ink, parts, ghost }, middle, unit, y) {
 function numbers(s) {
   const n = s.layers.length, several = s.output > 1;
   const rows = s.layers.map(({ kernel, stride, transposed }, i) => [
-    `layer ${i + 1}`, `${kernel}/${stride}${transposed ? " T" : ""}`, s.forward[i].size, num(s.forward[i].jump),
+    String(i + 1), `${kernel}/${stride}${transposed ? " T" : ""}`, s.forward[i].size, num(s.forward[i].jump),
     ...(several ? [s.needs[i]] : []), i >= n - s.step ? s.widths[i] : "?",
     ...(s.wrong ? [`${s.astray[i] === s.needs[i] ? "" : "✗ "}${num(s.astray[i])}`] : [])]);
   const ledger = table({ caption: `Forwards down, backwards up${plain(s) ? "" : "; T: transposed"}`, rows,
-    head: ["", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "needs", ...(s.wrong ? ["wrong"] : [])] });
+    head: ["layer", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "needs", ...(s.wrong ? ["wrong"] : [])] });
   if (s.phases.length < 2) return ledger;
   return [ledger, table({ caption: `${s.output === 1 ? "One output needs" : `${s.output} outputs need`}, by the place where they stand`, head: ["inputs", "share of places", "first seen at output"],
     rows: s.phases.map(({ size, share, first }) => [size, share, first]) })];
