@@ -275,6 +275,13 @@ SINGLE = [
         Case(f"name {value!r}", lambda v=value: Layer(3, name=v), "name", repr(value), "string")
         for value in (None, 3, b"conv", ["conv"], True)
     ),
+    Case(
+        "padding_mode transposed",
+        lambda: Layer(3, transposed=True, padding_mode="reflect"),
+        "padding_mode",
+        "'reflect'",
+        '"zeros"',
+    ),
     # The order of reading.
     *(
         Case(
@@ -325,6 +332,16 @@ SINGLE = [
         "input_size",
         "got 4",
         "large enough",
+    ),
+    # Answers that would fill the memory.
+    Case("list of inputs", lambda: rflib.reads([(10**9,)], 0), "set", "1000000000", "at most"),
+    Case("list of units", lambda: rflib.reached([(10**9,)], 10**9), "set", "1000000000", "at most"),
+    Case(
+        "phases",
+        lambda: rflib.phases([Layer(3, 10**6, transposed=True)]),
+        "layers",
+        "phases",
+        "at most",
     ),
     Case(
         "no such output", lambda: rflib.inputs_for([UP], 4), "output", "got 4", "some input gives"
@@ -392,6 +409,7 @@ def test_wrong_kind_is_a_type_error_and_wrong_value_a_value_error(
     "call",
     [
         lambda: Layer(3, strides=2),
+        lambda: Layer(3, 1, 0, 1, True),
         lambda: Layer(),
         lambda: rflib.region([(3,)]),
         lambda: rflib.output_size([(3,)]),

@@ -258,6 +258,14 @@ def test_table_says_where_units_differ() -> None:
     assert "12 or 10" in text
 
 
+def test_table_of_numbers_too_long_to_print() -> None:
+    """Python refuses to print more than 4300 digits; the numbers are exact all the same."""
+    rows = rflib.recurrence([(3, 10**500)] * 10)
+    assert rows[-1].jump == 10**5000
+    assert len(str(rows).splitlines()) == 11
+    assert "<table>" in rows._repr_html_()
+
+
 def test_html_table_is_escaped() -> None:
     html = rflib.recurrence([Layer(3, name="<b>")])._repr_html_()
     assert "<b>" not in html
