@@ -2,7 +2,7 @@
 
 A stem is what stands before the first residual block of a ResNet. It fixes how coarsely all later
 layers look (the jump) and how much every one of them costs, and it adds a little to the field. A
-`Stem` and the `Block`s of a plain ResNet (He et al. 2016) are descriptions: a few numbers, from
+`Stem` and each `Block` of a plain ResNet (He et al. 2016) are descriptions: a few numbers, from
 which come the layers for the recurrence, the costs, and the torch module. Nothing here needs torch
 until a module is built.
 
@@ -95,7 +95,7 @@ class Conv:
 
     @property
     def layer(self) -> Layer:
-        """The layer for the recurrence: kernel, stride and padding without the channels."""
+        """The layer for the recurrence, without the channels."""
         return Layer(self.kernel, self.stride, self.padding, name=str(self))
 
     @property
@@ -259,7 +259,7 @@ class LayerCost:
 
     @property
     def activations(self) -> int:
-        """Values that the layer hands on: channels * output * output."""
+        """Values that the layer hands on, channels * output * output."""
         return self.channels * self.output**2
 
 
@@ -292,7 +292,7 @@ class Costs:
 
     @property
     def activation_bytes(self) -> int:
-        """The activations in float32: 4 bytes a value."""
+        """The activations in float32, 4 bytes a value."""
         return FLOAT32_BYTES * self.activations
 
     @property

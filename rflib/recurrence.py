@@ -27,6 +27,8 @@ from rflib.layers import Layer, LayerAxis, Stack, told
 class Row:
     """What one unit of a layer's output sees, in input pixels; per axis where layers are.
 
+    Attributes
+    ----------
     index : the layer's place, from 0.
     layer : the layer.
     size : the receptive field of a unit that no border clips; where units differ, the largest.
