@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from chromium import FLAGS, find
 from playwright.sync_api import Browser, sync_playwright
-from visits import HTML, Site, Visitor, measured, pages
+from visits import HTML, VIEW, Site, Visitor, measured, pages
 
 MISSING = "no-built-book"
 
@@ -22,6 +22,8 @@ MISSING = "no-built-book"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "page_path" in metafunc.fixturenames:
         metafunc.parametrize("page_path", pages() or [MISSING], scope="module")
+    if "figure_page" in metafunc.fixturenames:
+        metafunc.parametrize("figure_page", pages(having=VIEW) or [MISSING])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

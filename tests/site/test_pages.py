@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 from visits import ROOT
 
-# Signs of an accident: a failed cell, markup that no parser took, a note to oneself, a folder.
+# Signs of an accident: markup that no parser took, a note to oneself, a folder.
 ACCIDENTS = re.compile(
-    r"Traceback \(most recent call last\)|\{(?:ref|eq|numref|cite:p|cite:t|doc)\}`|^:::|```\{"
+    r"\{(?:ref|eq|numref|cite:p|cite:t|doc)\}`|^:::|```\{"
     r"|\b(?:TODO|FIXME|XXX|lorem ipsum)\b|localhost|/tmp/|/root/|/home/\w+|/Users/\w+|file://",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -59,6 +59,8 @@ def test_no_accidents(html: Path, page_path: str) -> None:
     assert isinstance(main, Tag)
     text = main.get_text()
     assert [match[0] for match in ACCIDENTS.finditer(text)] == []
+    failed = ".output.traceback, .output.stderr, .system-message, .problematic"
+    assert [tag.get_text()[:200] for tag in main.select(failed)] == []
 
 
 def test_pictures_say_what_they_show(html: Path, page_path: str) -> None:

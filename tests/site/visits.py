@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
 
 ROOT = Path(__file__).parents[2]
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html"))
+VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 LOCAL = {"http": "127.0.0.1", "file": ""}
@@ -40,9 +41,9 @@ READY = """
 measured: list[str] = []
 
 
-def pages() -> list[str]:
+def pages(having: str = 'id="main-content"') -> list[str]:
     """Return the book's pages; what has no main part is a redirect."""
-    found = (path for path in HTML.rglob("*.html") if 'id="main-content"' in path.read_text("utf8"))
+    found = (path for path in HTML.rglob("*.html") if having in path.read_text("utf8"))
     return sorted(path.relative_to(HTML).as_posix() for path in found)
 
 
