@@ -27,7 +27,7 @@ from rflib.layers import Layer, LayerAxis, Stack, told
 class Row:
     """What one unit of a layer's output sees, in input pixels; per axis where layers are.
 
-    Attributes
+    Parameters
     ----------
     index : the layer's place, from 0.
     layer : the layer.
