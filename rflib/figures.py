@@ -262,6 +262,7 @@ def on_photograph(fields: Mapping[str, Box], title: str = "") -> Picture:
     """
     if not fields:
         raise ValueError("fields is empty; allowed: at least one name with its rows and columns")
+    _check_looks("fields", fields)
     with _style():
         figure = _figure(WIDTH)
         axes = figure.subplots()
@@ -361,7 +362,19 @@ def _draw_photograph(axes: Axes, boxes: Sequence[Box]) -> None:
     axes.set_axis_off()
 
 
-_LOOKS = ((BLUE, "-"), (WARM, "--"), (GREEN, "-."), (PURPLE, ":"))
+_LOOKS: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (WARM, "--"),
+    (GREEN, "-."),
+    (PURPLE, ":"),
+    (INK, (0, (8, 2))),
+    (MUTED, (0, (1, 4))),
+)
+
+
+def _check_looks(name: str, given: Mapping[str, Any]) -> None:
+    if len(given) > len(_LOOKS):
+        raise ValueError(f"{name} has {len(given)} entries; allowed: up to {len(_LOOKS)}")
 
 
 def _draw_field(axes: Axes, box: Box, index: int, label: str = "") -> None:
@@ -369,7 +382,7 @@ def _draw_field(axes: Axes, box: Box, index: int, label: str = "") -> None:
     from matplotlib.patches import Rectangle
 
     (top, bottom), (left, right) = box
-    colour, dashes = _LOOKS[index % len(_LOOKS)]
+    colour, dashes = _LOOKS[index]
     for (y0, y1), (x0, x1) in _outside(box):
         hatched = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0 + 1, y1 - y0 + 1)
         hatched.set(facecolor="none", edgecolor=colour, linewidth=0, hatch="////")
@@ -596,7 +609,8 @@ def staircase(
 
     networks: a name for each, and its field at the end of every stage, in order. image: the size
     of the image, drawn as a dashed line; None draws none. The first network is drawn thick.
-    Raises ValueError unless all have the same stages.
+    Raises ValueError unless all have the same stages, and for more than six networks, which nobody
+    could tell apart.
 
     >>> staircase({"ResNet-18": {"stem": 11, "layer1": 43}}).alt
     'Receptive field by stage, on a log axis. ResNet-18: stem 11, layer1 43. \
@@ -608,11 +622,12 @@ A dashed line marks the image, 224 pixels.'
             f"networks have the stages {names!r}; allowed: at least one network, and the same "
             "stages in the same order in each"
         )
+    _check_looks("networks", networks)
     with _style():
         figure = _figure(WIDTH * 0.72)
         axes = figure.subplots()
         for index, (name, fields) in enumerate(networks.items()):
-            colour, dashes = _LOOKS[index % len(_LOOKS)]
+            colour, dashes = _LOOKS[index]
             sizes = list(fields.values())
             axes.stairs(sizes, baseline=None, color=colour, linestyle=dashes, label=name)
             axes.patches[-1].set_linewidth(3 if not index else 1.8)

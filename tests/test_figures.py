@@ -241,6 +241,7 @@ def test_gradients_that_broke_are_drawn_and_told():
         (lambda: figures.gradient_map([1.0]), ValueError, "gradient has 1 axes"),
         (lambda: figures.gradient_map(bump(), truth=(1, 2)), TypeError, "truth is (1, 2)"),
         (lambda: figures.gradient_profile([1.0], axis=1), ValueError, "axis is 1"),
+        (lambda: figures.staircase(dict.fromkeys("abcdefg", fields(18))), ValueError, "has 7"),
         (lambda: figures.staircase({}), ValueError, "networks have the stages []"),
         (lambda: figures.staircase({"a": {"x": 1}, "b": {"y": 1}}), ValueError, "same stages"),
     ],

@@ -15,14 +15,14 @@ from rflib.figures import photograph_data
 
 LABELS = {
     "resnet": "7×7/2, pool (ResNet)",
-    "deep": "3×3/2, 3×3, 3×3, pool: 32, 32, 64 channels (ResNet-C)",
-    "three-first": "3×3/2, 3×3, 3×3, pool: 64 channels",
-    "three-last": "3×3, 3×3, 3×3/2, pool: 64 channels",
-    "three": "three 3×3 at stride 1: 64 channels",
-    "three-narrow": "three 3×3 at stride 1: 32, 32, 64 channels",
+    "deep": "3×3/2, 3×3, 3×3, pool (ResNet-C)",
+    "three-first": "3×3/2, 3×3, 3×3, pool (64 channels)",
+    "three-last": "3×3, 3×3, 3×3/2, pool (64 channels)",
+    "three": "3×3, 3×3, 3×3 (64 channels)",
+    "three-narrow": "3×3, 3×3, 3×3 (32, 32, 64)",
     "patchify": "4×4/4 patches",
     "cifar": "3×3 (CIFAR)",
-    "mobile": "3×3/2, 32 channels (MobileNet)",
+    "mobile": "3×3/2 (MobileNet)",
 }
 CONTROLS: tuple[Control, ...] = (
     Choice("stem", tuple((label, name) for name, label in LABELS.items()), "resnet", menu=True),
