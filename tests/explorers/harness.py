@@ -24,6 +24,7 @@ from rflib.explorers.base import Control, source
 
 # A grid up to this size is walked whole; of a larger one `settings` says what is walked.
 WHOLE = 30_000
+SAMPLE = 3_000
 
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
 <title>{name}</title>
@@ -121,7 +122,7 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     """The settings of the controls that are compared: the whole grid up to WHOLE points.
 
     Of a larger grid: every pair of controls exhaustively, the others where they start and where
-    they end; all corners, or a sample where they are more than WHOLE; and a sample from within.
+    they end; all corners, or a sample where they are more than SAMPLE; a sample from within.
     """
     names = [c.name for c in controls]
     values = [c.values() for c in controls]
@@ -129,11 +130,11 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     if _size(values) <= WHOLE:
         return [dict(zip(names, point, strict=True)) for point in product(*values)]
     chance = random.Random(0)
-    points = {tuple(chance.choice(v) for v in values) for _ in range(WHOLE // 4)}
-    if _size(ends) <= WHOLE:
+    points = {tuple(chance.choice(v) for v in values) for _ in range(SAMPLE)}
+    if _size(ends) <= SAMPLE:
         points.update(product(*ends))
     else:
-        points.update(tuple(chance.choice(v) for v in ends) for _ in range(WHOLE // 4))
+        points.update(tuple(chance.choice(v) for v in ends) for _ in range(SAMPLE))
     for rest in ([c.value for c in controls], [v[-1] for v in values]):
         for a, b in combinations(range(len(controls)), 2):
             for at_a, at_b in product(values[a], values[b]):
