@@ -95,7 +95,7 @@ def test_no_address_is_nobodys_address() -> None:
 def test_the_address_stands_in_badge_and_setup() -> None:
     book = execute.Book("0.1.0", "https://github.com/you/name")
     setup = execute.setup_cell(book).source
-    assert '"git+https://github.com/you/name@v0.1.0"' in setup
+    assert 'public = "git+https://github.com/you/name@v0.1.0"' in setup
     assert setup.count("\n") < 25
     badge = execute.badge_cell("chapters/a.ipynb", book).source
     assert "https://colab.research.google.com/github/you/name/blob/v0.1.0/chapters/a.ipynb" in badge
@@ -139,9 +139,9 @@ def test_setup_without_address_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("", "The rflib here is of another project"),
-        ("import usb", "The rflib here is of another project"),
-        ("__version__ = '7.0'", "The rflib here is 7.0"),
+        ("", "This rflib is of another project"),
+        ("import usb", "This rflib is of another project"),
+        ("__version__ = '7.0'", "This rflib is 7.0"),
     ],
 )
 def test_setup_recognises_another_rflib(code: str, words: str, tmp_path: Path) -> None:

@@ -64,31 +64,31 @@ BADGE_WITHOUT_ADDRESS = (
     "[Colab](https://colab.research.google.com/)."
 )
 SETUP = """\
-# Set-up: silent where rflib is installed; elsewhere, as in Colab, it installs rflib and not torch.
+# Set-up: silent where rflib is installed; elsewhere (Colab) it gets rflib.
 import importlib.util
 import os
-import pathlib
 import subprocess
 import sys
 
 if importlib.util.find_spec("rflib") is None:
-    source = os.environ.get("RFLIB_SOURCE", "{source}")
+    public = "{source}"
+    source = os.environ.get("RFLIB_SOURCE", public)
     if not source:
         raise ModuleNotFoundError(
-            "There is no rflib here, and this book has no public address yet. Type `make wheel` in "
-            "its folder, put the file in dist/ here and its name in os.environ['RFLIB_SOURCE']."
+            "There is no rflib here, and the book has no public address yet. "
+            "Type `make wheel` in its folder, put the file from dist/ beside "
+            "this notebook and its name into os.environ['RFLIB_SOURCE']."
         )
-    if os.path.exists(source):
-        source = pathlib.Path(source).resolve().as_uri()
-    wanted = f"receptive-fields-book[figures] @ {{source}}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wanted], check=True)
+    figures = ["anywidget", "ipywidgets", "matplotlib"]  # torch stays as it is
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", source, *figures]
+    subprocess.run(pip, check=True)
     importlib.invalidate_caches()
 try:
     from rflib import __version__ as found
 except ImportError:
     found = "of another project"
 if found != "{version}":
-    raise ImportError(f"The rflib here is {{found}}, not the book's {version}: uninstall it first.")
+    raise ImportError(f"This rflib is {{found}}, not {version}: uninstall it first.")
 """
 
 
