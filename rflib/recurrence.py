@@ -67,7 +67,7 @@ class Row:
 class Table(tuple[Row, ...]):
     """The rows of the recurrence, one per layer; prints as a table."""
 
-    _HEAD = ("", "layer k/s", "size", "jump", "start")
+    _HEAD = ("layer", "kernel/stride", "size", "jump", "start")
 
     def __str__(self) -> str:
         cells = [self._HEAD, *(row._cells() for row in self)]
@@ -85,12 +85,12 @@ class Table(tuple[Row, ...]):
         return str(self)
 
     def _repr_html_(self) -> str:
-        def line(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        head = line(("layer", *self._HEAD[1:]), "th")
-        body = "".join(line(row._cells(), "td") for row in self)
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        head = "".join(f'<th scope="col">{cell}</th>' for cell in self._HEAD)
+        body = "".join(
+            f'<tr><th scope="row">{first}</th>{"".join(f"<td>{escape(c)}</td>" for c in rest)}</tr>'
+            for first, *rest in (row._cells() for row in self)
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def recurrence(layers: object) -> Table:
@@ -118,10 +118,10 @@ def recurrence(layers: object) -> Table:
     --------
     >>> rows = recurrence([(3,), (3,), (2, 2)])
     >>> print(rows)
-       layer k/s  size  jump  start
-    0  3/1           3     1      1
-    1  3/1           5     1      2
-    2  2/2           6     2    5/2
+    layer  kernel/stride  size  jump  start
+        0  3/1               3     1      1
+        1  3/1               5     1      2
+        2  2/2               6     2    5/2
     >>> rows[-1].size
     6
     """
