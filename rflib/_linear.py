@@ -66,6 +66,11 @@ class Twin(TorchFunctionMode):
             return None
         if not any(t.requires_grad for t in tensors((args, kwargs))):
             return func(*args, **kwargs)
+        if name in READS_VALUES:
+            raise ProbeError(
+                f"{self.label(name)} hands numbers that depend on the image to Python, and the "
+                f"probe cannot follow what they decide. {INSTEAD}"
+            )
         twin = RULES.get(name)
         if twin is None:
             return self.without_rule(name, func(*args, **kwargs))
@@ -79,11 +84,6 @@ class Twin(TorchFunctionMode):
         return result
 
     def without_rule(self, name: str, result: Any) -> Any:
-        if name in READS_VALUES:
-            raise ProbeError(
-                f"{self.label(name)} hands numbers that depend on the image to Python, and the "
-                f"probe cannot follow what they decide. {INSTEAD}"
-            )
         if name in SHAPE_ONLY or not any(True for _ in tensors(result)):
             return result
         raise ProbeError(
@@ -170,6 +170,17 @@ def operator_name(func: Any) -> str:
     if name in ("__get__", "__set__"):
         return str(func.__self__.__name__) + ("" if name == "__get__" else " = ...")
     return name.strip("_")
+
+
+def forget_values() -> torch.autograd.graph.saved_tensors_hooks:
+    """Lets autograd keep shapes in place of activations: no gradient of the twin needs values."""
+
+    def unpack(kept: Tensor | torch.Size) -> Tensor:
+        return kept if isinstance(kept, Tensor) else torch.zeros(1).expand(kept)
+
+    return torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: tensor.shape if tensor.requires_grad else tensor, unpack
+    )
 
 
 def on_gradient(tensor: Tensor, function: Callable[[Tensor], Tensor | None]) -> None:
@@ -278,7 +289,7 @@ def multilinear(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
     magnitudes of constants, divided by the same product of ones alone.
     """
     found = list(tensors((args, kwargs)))
-    ones = [((t != 0) if t.requires_grad else t.abs()).to(torch.float64) for t in found]
+    ones = [(t != 0 if t.requires_grad else t).to(torch.float64).abs() for t in found]
 
     def product(factors: list[Tensor]) -> Any:
         new_args, new_kwargs = replaced((args, kwargs), iter(factors))
@@ -478,7 +489,9 @@ def pad(
 
 @rule("interpolate upsample upsample_nearest upsample_bilinear")
 def interpolate(twin: Twin, func: Any, input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    out = func(input, *args, **kwargs)
+    source = input.clone()
+    on_gradient(source, lambda g: g * (g.abs() > 1e-9 * g.abs().max()) if twin.binary else None)
+    out = func(source, *args, **kwargs)  # positions are rounded: a weight of 1e-16 is none
     mode = "bilinear" if "bilinear" in func.__name__ else str(kwargs.get("mode", args[2:3]))
     step = [n / m for n, m in zip(input.shape[2:], out.shape[2:], strict=True)]
     if "cubic" in mode:  # its weights have both signs: unequal factors, so that they cannot cancel

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from rflib._copy import check_arguments, first_convolution, positive_copy, short
-from rflib._linear import ProbeError, Twin, Whole
+from rflib._linear import ProbeError, Twin, Whole, forget_values
 from rflib.regions import EMPTY, Region
 
 __all__ = ["Clipped", "Ends", "Probe", "ProbeError", "probe"]
@@ -112,13 +112,10 @@ class Probe:
         )
 
     def _subject(self) -> str:
-        place = f"of {self.layer!r}, " if self.layer else ""
-        if self.calls[1] > 1:
-            place = f"of {self.layer!r} (call {self.calls[0]} of {self.calls[1]}), "
-        where = (
-            f"unit {_numbers(self.unit)} of {_times(self.units)}" if self.units else "the output"
-        )
-        return f"Receptive field of {where}, {place}input {_times(self.input_size[1:])}"
+        unit = f"unit {_numbers(self.unit)} of {_times(self.units)}" if self.units else "the unit"
+        call = f" (call {self.calls[0]} of {self.calls[1]})" if self.calls[1] > 1 else ""
+        layer = f" of layer {self.layer!r}{call}" if self.layer else ""
+        return f"Receptive field of {unit}{layer}, input {_times(self.input_size[1:])}"
 
     def _notes(self) -> Iterator[str]:
         if self.region[0].empty:
@@ -187,6 +184,7 @@ def probe(
       CLIPPED by the input's border (axis 0 before), so the field may be larger:
       give a larger input_size or none, or a unit further inside
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
     size = None if input_size is None else _checked_size(input_size)
     with _apart():
@@ -246,7 +244,7 @@ class _Study:
         self.path.clear()
         image = torch.ones(*size, dtype=torch.float64, requires_grad=True)
         try:
-            with twin:
+            with twin, forget_values():
                 self.model(image.clone())
         except ProbeError:
             raise
@@ -340,10 +338,21 @@ class _Pass:
         units: tuple[Any, ...] = (0, slice(None), *self.unit)
         start[units] = 1
         leaves = [self.image, self.twin.edges]
-        found = torch.autograd.grad(
-            self.output, leaves, start, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return found[0][0], found[1]
+        try:
+            image, edges = torch.autograd.grad(
+                self.output,
+                leaves,
+                start,
+                retain_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+        except Exception as error:
+            raise ProbeError(
+                f"the model cannot be differentiated (a checkpoint or an autograd.Function inside "
+                f"forward?): {type(error).__name__}: {error}"
+            ) from error
+        return image[0], edges
 
     def support(self, unit: Any) -> _Pass:
         """Go backward in zeros and ones: the exact set, and whether a border clips it."""
@@ -389,7 +398,7 @@ class _Pass:
             return reached
 
     def result(self) -> Probe:
-        gradient = self.backward()[0].abs().sum(dim=0)
+        gradient = self.backward()[0].abs().sum(dim=0) * self.mask
         lost = self.mask & (gradient == 0) | ~gradient.isfinite()
         calls = len(self.study.outputs)
         return Probe(
