@@ -44,7 +44,7 @@ book: _build/.built  ## build the book into _build/html (makes .venv first) and 
 
 # Always with --all: a page that Sphinx takes from its cache shows an old table of contents and hides its warnings.
 _build/.built: $(SOURCES) | .venv/.installed
-	$(call step,build the book,$(BIN)/jupyter-book build . --all -W -n --keep-going,a warning counts as an error: the lines marked WARNING above name file and line. Mend them and run make book again)
+	$(call step,build the book,$(BIN)/jupyter-book build . --all -W -n --keep-going,a warning counts as an error: the lines marked WARNING or ERROR above name file and line. Mend them and run make book again)
 	@touch $@
 
 serve: book  ## build, serve on http://127.0.0.1:8000 (PORT=...) and open the browser
