@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from fontTools.ttLib import TTFont
 from visits import ROOT
 
 # Signs of an accident: markup that no parser took, a note to oneself, a folder.
@@ -68,6 +69,24 @@ def test_pictures_say_what_they_show(html: Path, page_path: str) -> None:
     texts = [str(picture.get("alt", "")).strip() for picture in pictures]
     # The name of its own file is no alternative.
     assert [text for text in texts if not text or re.fullmatch(r"\S+\.(png|svg|jpe?g)", text)] == []
+
+
+def test_icons_are_in_the_fonts(html: Path, page_path: str) -> None:
+    """The build cuts the icon fonts to what is in use; nothing in use may be cut."""
+    classes = {name for tag in parsed(html / page_path).select("i[class]") for name in tag["class"]}
+    css = (html / "_static/styles/pydata-sphinx-theme.css").read_text("utf8")
+    rule = r'\.{}:before[^{{}}]*\{{content:"\\([0-9a-f]+)"'
+    glyphs = set[int]()
+    for font in html.rglob("webfonts/*.woff"):
+        glyphs |= TTFont(font).getBestCmap().keys()
+    styles = {"fa-solid", "fa-regular", "fa-brands", "fa-lg", "fa-fw"}
+    icons = {name for name in classes if name.startswith("fa-")} - styles
+    drawn = {
+        icon
+        for icon in icons
+        if (found := re.search(rule.format(icon), css)) and int(found[1], 16) in glyphs
+    }
+    assert icons - drawn == set()
 
 
 def test_no_path_of_this_machine(html: Path) -> None:
