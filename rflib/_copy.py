@@ -1,16 +1,23 @@
-"""The probe's copy of a model: in float64, in eval mode, every parameter positive.
+"""What the probe is given: its arguments checked, and a copy of the model to work on.
 
-The reader's model is never run and never changed; what cannot be copied so is refused in words.
+The reader's model is never run and never changed.  The copy is in float64, in eval mode, on the
+CPU, and every parameter is positive.  What cannot be used is refused in words.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+class InputSizeError(ValueError):
+    """This input is too small for the model, or for the unit; a larger one may do."""
 
 
 def positive_copy(model: nn.Module, seed: int) -> nn.Module:
@@ -120,6 +127,56 @@ def first_convolution(model: nn.Module) -> tuple[int, int]:
         f"input_size=None: {type(model).__name__} has no convolution module that would tell the "
         f"input's channels and axes; give input_size=(1, channels, *axes)"
     )
+
+
+def checked_size(size: Any) -> tuple[int, ...]:
+    wanted = "must be (1, channels, *axes) with one to three axes, such as (1, 3, 224, 224)"
+    if isinstance(size, (str, bytes)) or not isinstance(size, Sequence):
+        raise TypeError(f"input_size={short(size)}: {wanted}")
+    numbers = tuple(_whole_number(n, "input_size", size) for n in size)
+    if not 3 <= len(numbers) <= 5:
+        raise ValueError(f"input_size={short(size)}: {wanted}")
+    if numbers[0] != 1:
+        raise ValueError(
+            f"input_size={short(size)}: the batch is {numbers[0]}, must be 1; {wanted}"
+        )
+    if min(numbers) < 1:
+        raise ValueError(f"input_size={short(size)}: every entry must be at least 1")
+    return numbers
+
+
+def checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
+    if unit is None:
+        return centre(units)
+    one = not isinstance(unit, (tuple, list, torch.Size))
+    numbers = tuple(_whole_number(n, "unit", unit) for n in ([unit] if one else unit))
+    if len(numbers) != len(units):
+        raise ValueError(
+            f"unit={short(unit)}: {len(numbers)} numbers, but the output has {len(units)} axes: "
+            f"{times(units) or 'none'}"
+        )
+    for axis, (number, count) in enumerate(zip(numbers, units, strict=True)):
+        if not 0 <= number < count:
+            kind = ValueError if number < 0 else InputSizeError
+            raise kind(f"unit={short(unit)}: axis {axis} has units 0 to {count - 1}")
+    return numbers
+
+
+def _whole_number(number: Any, name: str, value: Any) -> int:
+    try:
+        if not isinstance(number, (bool, Tensor)):
+            return index(number)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}={short(value)}: {short(number)} is not a whole number")
+
+
+def centre(units: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n // 2 for n in units)
+
+
+def times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def short(value: object) -> str:

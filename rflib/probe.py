@@ -15,13 +15,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from html import escape
 from math import prod
-from operator import index
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from rflib._copy import check_arguments, first_convolution, positive_copy, short
+from rflib import _rules  # noqa: F401 (registers a rule for each operator)
+from rflib._copy import (
+    InputSizeError,
+    centre,
+    check_arguments,
+    checked_size,
+    checked_unit,
+    first_convolution,
+    positive_copy,
+    times,
+)
 from rflib._linear import ProbeError, Twin, Whole, forget_values
 from rflib.regions import EMPTY, Region
 
@@ -112,16 +121,16 @@ class Probe:
         )
 
     def _subject(self) -> str:
-        unit = f"unit {_numbers(self.unit)} of {_times(self.units)}" if self.units else "the unit"
+        unit = f"unit {_numbers(self.unit)} of {times(self.units)}" if self.units else "the unit"
         call = f" (call {self.calls[0]} of {self.calls[1]})" if self.calls[1] > 1 else ""
         layer = f" of layer {self.layer!r}{call}" if self.layer else ""
-        return f"Receptive field of {unit}{layer}, input {_times(self.input_size[1:])}"
+        return f"Receptive field of {unit}{layer}, input {times(self.input_size[1:])}"
 
     def _notes(self) -> Iterator[str]:
         if self.region[0].empty:
             yield "reads no pixel of the input: only padding or constants"
         even = [n for n in self.units if n % 2 == 0]
-        if even and self.unit == _centre(self.units):
+        if even and self.unit == centre(self.units):
             yield "an even number of units has no middle: this is the one after it"
         if self.global_:
             names = ", ".join(self.global_[:3]) + (", ..." if self.global_[3:] else "")
@@ -186,7 +195,7 @@ def probe(
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
-    size = None if input_size is None else _checked_size(input_size)
+    size = None if input_size is None else checked_size(input_size)
     with _apart():
         study = _Study(model, layer or "", seed)
         found = study.grown(unit) if size is None else study.run(size).support(unit)
@@ -291,9 +300,11 @@ class _Study:
             try:
                 done = self.run((1, channels, *size))
                 done.support(unit)
-            except InputSizeError:
+            except InputSizeError as error:
                 if max(size) >= 512:
-                    raise
+                    raise ValueError(
+                        f"{error}. Nor does any smaller one do: give input_size"
+                    ) from None
                 size = [2 * n for n in size]
                 continue
             open_ = [ends.after or (ends.before and unit is None) for ends in done.clipped]
@@ -309,14 +320,10 @@ class _Study:
             last = done.size, done.twin.wholes
             size = [2 * n if more else n for n, more in zip(size, open_, strict=True)]
         raise ValueError(
-            f"input_size=None: at {_times(last[0][1:] if last else size)} the border still clips "
+            f"input_size=None: at {times(last[0][1:] if last else size)} the border still clips "
             f"the field, and the next step exceeds {LARGEST} positions. Give an input_size, or a "
             f"submodule with layer="
         )
-
-
-class InputSizeError(ValueError):
-    """This input is too small for the model, or for the unit; a larger one may do."""
 
 
 class _Pass:
@@ -350,13 +357,13 @@ class _Pass:
         except Exception as error:
             raise ProbeError(
                 f"the model cannot be differentiated (a checkpoint or an autograd.Function inside "
-                f"forward?): {type(error).__name__}: {error}"
+                f"forward?): {type(error).__name__}: {str(error).splitlines()[0]}"
             ) from error
         return image[0], edges
 
     def support(self, unit: Any) -> _Pass:
         """Go backward in zeros and ones: the exact set, and whether a border clips it."""
-        self.unit = _checked_unit(unit, self.units)
+        self.unit = checked_unit(unit, self.units)
         self.twin.binary = True
         gradient, edges = self.backward()
         self.twin.binary = False
@@ -423,58 +430,8 @@ def _hull(mask: Tensor, axis: int) -> Region:
     return Region(int(read[0]), int(read[-1])) if len(read) else EMPTY
 
 
-def _checked_size(size: Any) -> tuple[int, ...]:
-    wanted = "must be (1, channels, *axes) with one to three axes, such as (1, 3, 224, 224)"
-    if isinstance(size, (str, bytes)) or not isinstance(size, Sequence):
-        raise TypeError(f"input_size={short(size)}: {wanted}")
-    numbers = tuple(_whole_number(n, "input_size", size) for n in size)
-    if not 3 <= len(numbers) <= 5:
-        raise ValueError(f"input_size={short(size)}: {wanted}")
-    if numbers[0] != 1:
-        raise ValueError(
-            f"input_size={short(size)}: the batch is {numbers[0]}, must be 1; {wanted}"
-        )
-    if min(numbers) < 1:
-        raise ValueError(f"input_size={short(size)}: every entry must be at least 1")
-    return numbers
-
-
-def _checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
-    if unit is None:
-        return _centre(units)
-    one = not isinstance(unit, (tuple, list, torch.Size))
-    numbers = tuple(_whole_number(n, "unit", unit) for n in ([unit] if one else unit))
-    if len(numbers) != len(units):
-        raise ValueError(
-            f"unit={short(unit)}: {len(numbers)} numbers, but the output has {len(units)} axes: "
-            f"{_times(units) or 'none'}"
-        )
-    for axis, (number, count) in enumerate(zip(numbers, units, strict=True)):
-        if not 0 <= number < count:
-            kind = ValueError if number < 0 else InputSizeError
-            raise kind(f"unit={short(unit)}: axis {axis} has units 0 to {count - 1}")
-    return numbers
-
-
-def _whole_number(number: Any, name: str, value: Any) -> int:
-    try:
-        if not isinstance(number, (bool, Tensor)):
-            return index(number)
-    except TypeError:
-        pass
-    raise TypeError(f"{name}={short(value)}: {short(number)} is not a whole number")
-
-
-def _centre(units: Sequence[int]) -> tuple[int, ...]:
-    return tuple(n // 2 for n in units)
-
-
 def _numbers(unit: Sequence[int]) -> str:
     return str(unit[0]) if len(unit) == 1 else str(tuple(unit))
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return " x ".join(map(str, sizes))
 
 
 def _sides(ends: Ends) -> str:

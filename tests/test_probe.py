@@ -416,6 +416,14 @@ BRANCHED = {
     "rolled": (lambda s, x: s.a(x).roll(3, 2) + x, {"a": conv(3)}),
     "transposed": (lambda s, x: s.a(x.mT).permute(0, 1, 3, 2), {"a": nn.Conv2d(2, 2, (1, 5))}),
     "gated by a neighbour": (lambda s, x: s.a(x) * s.b(x).sigmoid(), {"a": conv(1), "b": conv(3)}),
+    "gated in place": (
+        lambda s, x: s.a(x).mul_(s.b(x).sigmoid_()).add_(1).div_(2),
+        {"a": conv(1), "b": conv(3)},
+    ),
+    "asks for attributes": (
+        lambda s, x: s.a(x) if x.requires_grad is not None and "Tensor" in s.a(x).type() else 0 * x,
+        {"a": conv(3)},
+    ),
     "divided": (lambda s, x: s.a(x) / (1 + s.b(x).abs()), {"a": conv(1), "b": conv(3)}),
     "squeeze and excitation": (
         lambda s, x: x * torch.sigmoid(s.a(F.adaptive_avg_pool2d(x, 1))),
@@ -506,6 +514,20 @@ def test_attention_is_global(encoder: bool) -> None:
     found = probe(model, (1, 4, 9), 2)
     assert found.mask.all()
     assert any("softmax (in submodule 'part" in name for name in found.global_)
+
+
+def test_a_mask_of_multi_head_attention_blocks() -> None:
+    def banded(s: Any, x: Any) -> Any:
+        band = (torch.arange(9)[:, None] - torch.arange(9)).abs() > 1
+        return s.part(*[x.mT] * 3, attn_mask=band)[0].mT
+
+    model = Net(banded, part=nn.MultiheadAttention(4, 2, batch_first=True))
+    assert probe(model, (1, 4, 9), 4).region == (Region(3, 5),)
+
+
+def test_an_index_of_the_largest_is_read_but_does_not_choose() -> None:
+    labels = Net(lambda s, x: s.a(x).argmax(dim=1, keepdim=True), a=conv(3))
+    assert sizes(labels) == (3, 3)
 
 
 def test_attention_with_a_window_is_local() -> None:
@@ -1000,7 +1022,7 @@ def test_bad_arguments(arguments: dict[str, Any], kind: type[Exception], message
 def test_inputs_that_cannot_be_found() -> None:
     with pytest.raises(ValueError, match=r"input_size=None.*no convolution"):
         probe(nn.MaxPool2d(2))
-    with pytest.raises(ValueError, match=r"forward fails.*in submodule '1'"):
+    with pytest.raises(ValueError, match=r"forward fails.*in submodule '1'.*give input_size"):
         probe(nn.Sequential(conv(3), nn.Conv2d(3, 3, 1)))
     with pytest.raises(ValueError, match="exceeds"):
         probe(nn.Sequential(*(nn.Conv3d(1, 1, 1, 4) for _ in range(5)), nn.Conv3d(1, 1, 2)))
