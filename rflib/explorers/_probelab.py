@@ -19,9 +19,10 @@ as its low bytes, then its high bytes (they compress better apart):
                    largest (16 bit)
     far profiles   64 x 256 codes in twelfths of a decade (16 bit, differences along a profile)
     far largest    128 (16 bit)
-    far rows       128 x 4 x 256 (8 bit, differences along the picture's rows): first and last
-                   column that is not zero in float32, first and last that is inf;
-                   first > last where there is none
+    far rows       128 x 8 x 256 (8 bit, differences along the picture's rows): of the even
+                   columns the first and the last that is not zero in float32, the first and
+                   the last that is inf; the same of the odd columns (a stride of 2 tells them
+                   apart); first > last where there is none
 
 A code is 0 for a gradient of zero, else 1 for the largest of the map and 1 more for every step
 below it; 255 is inf. `largest` is the decimal logarithm of the largest magnitude in twelfths, plus
@@ -64,6 +65,7 @@ NUMBERS = ("float32", "float64")
 
 OFFSET = 20_000
 INF = 255
+OVERFLOWN = -1
 # A picture in which every pixel counts costs most to store, so it is stored as 16 x 16 blocks,
 # each with its largest value.
 BLOCKS = 16
@@ -259,7 +261,7 @@ class Store:
         far = len(KERNELS) * len(STRIDES) * len(DEPTHS) * len(UNITS)
         self._profiles = _undone(self._wide(far * FAR_IMAGE), FAR_IMAGE, 1 << 16)
         self._far_largest = self._wide(2 * far)
-        self._rows = _undone(self._bytes(2 * far * 4 * FAR_IMAGE), FAR_IMAGE, 1 << 8)
+        self._rows = _undone(self._bytes(2 * far * 8 * FAR_IMAGE), FAR_IMAGE, 1 << 8)
         if self._at != len(raw):
             raise ValueError(f"probelab.bin has {len(raw)} bytes, and {self._at} were expected")
 
@@ -340,48 +342,50 @@ class Store:
         start = self.far_record(net) // 2 * FAR_IMAGE
         return self._profiles[start : start + FAR_IMAGE]
 
-    def runs(self, net: Net) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """For each row of a far map the columns that are not zero, and those that are inf.
-
-        As (first, last); first > last where there is none.
-        """
+    def _far_codes(self, net: Net) -> list[int]:
+        """The map's codes in twelfths of a decade, row by row; OVERFLOWN for inf."""
+        profile = self.profile(net)
+        codes = [a + b - 1 if a and b else 0 for a in profile for b in profile]
         if net.number == "float64":
-            alive = [x for x, code in enumerate(self.profile(net)) if code]
-            hull = [(alive[0], alive[-1]) if code else (1, 0) for code in self.profile(net)]
-            return hull, [(1, 0)] * FAR_IMAGE
-        start = self.far_record(net) * 4 * FAR_IMAGE
-        columns = [
+            return codes
+        start = self.far_record(net) * 8 * FAR_IMAGE
+        parts = [
             self._rows[start + part * FAR_IMAGE : start + (part + 1) * FAR_IMAGE]
-            for part in range(4)
+            for part in range(8)
         ]
-        return list(zip(*columns[:2], strict=True)), list(zip(*columns[2:], strict=True))
+        for y in range(FAR_IMAGE):
+            for parity in (0, 1):
+                first, last, inf_first, inf_last = (
+                    part[y] for part in parts[4 * parity : 4 * parity + 4]
+                )
+                for x in range(parity, FAR_IMAGE, 2):
+                    if not first <= x <= last:
+                        codes[y * FAR_IMAGE + x] = 0
+                    elif inf_first <= x <= inf_last:
+                        codes[y * FAR_IMAGE + x] = OVERFLOWN
+        return codes
 
     def _far_reading(self, net: Net) -> Reading:
-        profile, (alive, infinite) = self.profile(net), self.runs(net)
-        rows = [y for y, (first, last) in enumerate(alive) if first <= last]
-        # Along a row the magnitude falls towards both ends, so its smallest stands at one of them.
-        ends = [(y, x) for y in rows for x in alive[y] if not infinite[y][0] <= x <= infinite[y][1]]
-        overflown = sum(_lit(profile, run) for run in infinite)
+        codes = self._far_codes(net)
+        lit = [i for i, code in enumerate(codes) if code]
+        rows, columns = {i // FAR_IMAGE for i in lit}, {i % FAR_IMAGE for i in lit}
+        infinite = codes.count(OVERFLOWN)
         largest = self._far_largest[self.far_record(net)] - OFFSET
-        steps = [profile[y] + profile[x] - 2 for y, x in ends]
         return Reading(
-            (rows[0], rows[-1], min(alive[y][0] for y in rows), max(alive[y][1] for y in rows)),
-            sum(_lit(profile, run) for run in alive),
-            overflown,
-            None if overflown else largest,
-            largest - max(steps) if steps else None,
+            (min(rows), max(rows), min(columns), max(columns)),
+            len(lit),
+            infinite,
+            None if infinite else largest,
+            None if infinite == len(lit) else largest - (max(codes) - 1),
         )
 
     def _far_picture(self, net: Net) -> Picture:
-        profile, (alive, infinite) = self.profile(net), self.runs(net)
-        codes = bytearray(FAR_IMAGE * FAR_IMAGE)
-        for y in range(FAR_IMAGE):
-            for x in range(alive[y][0], alive[y][1] + 1):
-                if profile[x] and profile[y]:
-                    inside = infinite[y][0] <= x <= infinite[y][1]
-                    step = 1 + (profile[x] + profile[y] + 4) // TWELFTHS
-                    codes[y * FAR_IMAGE + x] = INF if inside else step
-        return Picture(FAR_IMAGE, 1, bytes(codes))
+        codes = self._far_codes(net)
+        return Picture(
+            FAR_IMAGE,
+            1,
+            bytes(INF if c == OVERFLOWN else c and 1 + (c + 5) // TWELFTHS for c in codes),
+        )
 
 
 @cache
@@ -604,8 +608,3 @@ def _undone(values: list[int] | bytes, length: int, modulus: int) -> list[int]:
 
 def _box(top: int, left: int, height: int, width: int) -> tuple[int, int, int, int]:
     return top, top + height - 1, left, left + width - 1
-
-
-def _lit(profile: list[int], run: tuple[int, int]) -> int:
-    """How many columns of a run are not zero."""
-    return sum(1 for code in profile[run[0] : run[1] + 1] if code)

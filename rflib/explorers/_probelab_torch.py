@@ -233,16 +233,19 @@ def far_profile(exact: Tensor) -> list[int]:
 
 
 def _edges(single: Tensor) -> list[list[int]]:
-    """Per row the first and the last column that is not zero, and that is inf;
-
-    1 and 0 where there is none.
-    """
-    parts: list[list[int]] = [[], [], [], []]
+    """The eight far rows of `_probelab`: among even columns, then among odd ones."""
+    parts: list[list[int]] = [[] for _ in range(8)]
     for row in single:
-        for place, where in ((0, row != 0), (2, row.isinf())):
-            first, last = _hull(where) if where.any() else (1, 0)
-            parts[place].append(first)
-            parts[place + 1].append(last)
+        for parity in (0, 1):
+            columns = row[parity::2]
+            for place, where in ((0, columns != 0), (2, columns.isinf())):
+                first, last = (1, 0)
+                if where.any():
+                    first, last = (parity + 2 * end for end in _hull(where))
+                    if last - first != 2 * (int(where.sum()) - 1):
+                        raise ArithmeticError("a row far out has holes that a run cannot tell")
+                parts[4 * parity + place].append(first)
+                parts[4 * parity + place + 1].append(last)
     return parts
 
 

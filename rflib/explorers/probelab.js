@@ -88,7 +88,7 @@ function unpack(packed) {
   const codes = bytes(starts[maps]);
   return { widths, map: (i) => codes.subarray(starts[i], starts[i + 1]), index: wide(n), count: wide(n), top: bytes(n), left: bytes(n),
     height: bytes(n), width: bytes(n), largest: wide(n), profiles: undo(wide(64 * FAR_IMAGE)), farLargest: wide(128),
-    rows: undo(bytes(128 * 4 * FAR_IMAGE).slice()) };
+    rows: undo(bytes(128 * 8 * FAR_IMAGE).slice()) };
 }
 let unpacked = { packed: null };
 const storeOf = (packed) => {
@@ -143,32 +143,29 @@ const farOut = (store, net) => {
   const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [DEPTHS.indexOf(net.depth), 4], [net.unit === "corner" ? 1 : 0, 2],
     [net.weights === "ones" ? 0 : 1, 2]);
   const profile = store.profiles.subarray((i >> 1) * FAR_IMAGE, ((i >> 1) + 1) * FAR_IMAGE);
-  let part = (which, y) => store.rows[(i * 4 + which) * FAR_IMAGE + y];
-  if (net.number === "float64") {
-    const ends = [profile.findIndex((c) => c), profile.findLastIndex((c) => c)];
-    part = (which, y) => (which < 2 && profile[y] ? ends[which] : 1 - (which % 2));
-  }
-  let count = 0, infinite = 0, most = -1, box = null;
+  // Codes in twelfths of a decade, -1 for inf.
+  const codes = new Int16Array(FAR_IMAGE * FAR_IMAGE);
+  let count = 0, infinite = 0, most = 0, box = null;
   for (let y = 0; y < FAR_IMAGE; y++) {
-    const [a, b, c, d] = [0, 1, 2, 3].map((which) => part(which, y));
-    if (a > b) continue;
-    box = box ? [box[0], y, Math.min(box[2], a), Math.max(box[3], b)] : [y, y, a, b];
-    for (let x = a; x <= b; x++) if (profile[x]) { count++; if (c <= x && x <= d) infinite++; }
-    for (const x of [a, b]) if (x < c || x > d) most = Math.max(most, profile[x] + profile[y] - 2);
+    const ends = Array.from({ length: 8 }, (_, part) => store.rows[(i * 8 + part) * FAR_IMAGE + y]);
+    for (let x = 0; x < FAR_IMAGE; x++) {
+      if (!profile[x] || !profile[y]) continue;
+      let code = profile[x] + profile[y] - 1;
+      if (net.number === "float32") {
+        const [first, last, infFirst, infLast] = ends.slice(4 * (x % 2));
+        if (x < first || x > last) continue;
+        if (infFirst <= x && x <= infLast) code = -1;
+      }
+      codes[y * FAR_IMAGE + x] = code;
+      count++;
+      if (code < 0) infinite++; else if (code > most) most = code;
+      box = box ? [box[0], y, Math.min(box[2], x), Math.max(box[3], x)] : [y, y, x, x];
+    }
   }
   const largest = store.farLargest[i] - OFFSET;
-  const picture = () => {
-    const codes = new Uint8Array(FAR_IMAGE * FAR_IMAGE);
-    for (let y = 0; y < FAR_IMAGE; y++) {
-      const [a, b, c, d] = [0, 1, 2, 3].map((which) => part(which, y));
-      for (let x = a; x <= b; x++) {
-        if (!profile[x] || !profile[y]) continue;
-        codes[y * FAR_IMAGE + x] = c <= x && x <= d ? INF : 1 + Math.floor((profile[x] + profile[y] + 4) / TWELFTHS);
-      }
-    }
-    return { cells: FAR_IMAGE, steps: 1, codes };
-  };
-  return { box, count, infinite, largest: infinite ? null : largest, smallest: most < 0 ? null : largest - most, picture };
+  const picture = () => ({ cells: FAR_IMAGE, steps: 1,
+    codes: Uint8Array.from(codes, (c) => (c < 0 ? INF : c && 1 + Math.floor((c + 5) / TWELFTHS))) });
+  return { box, count, infinite, largest: infinite ? null : largest, smallest: infinite === count ? null : largest - (most - 1), picture };
 };
 
 const pixels = (n) => count(n, "pixel");
@@ -266,13 +263,17 @@ function map(s, picture, low, high, x, y, side) {
       if (!picture.codes[r * s.image + c]) lost.push(`M${px(x + (c + 0.35) * cell)} ${px(y + (r + 0.35) * cell)}h${px(0.3 * cell)}v${px(0.3 * cell)}h${px(-0.3 * cell)}z`);
     }
   }
-  const ticks = [0, s.image - 1];
+  const ticks = [0, s.image - 1], on = (from) => from + ((a + b + 1) / 2) * cell;
+  const beyond = (ends) => arrow(...ends, { stroke: color.accent, head: 8, "stroke-width": 2.5 });
   return group({},
     rect(x, y, side, side, { fill: color.cell, stroke: color.line }),
     group({ transform: `translate(${px(x)} ${px(y)}) scale(${block})`, "shape-rendering": "crispEdges" }, heat(picture, low, high)),
     path(lost.join(""), { fill: color.muted, stroke: "none" }),
     ...outline([...s.field, ...s.field], s, x, y, cell, 4, { stroke: color.accent }),
     ...(s.box ? outline(s.box, s, x, y, cell, 0, dashed) : []),
+    // Arrows where the field goes on beyond the picture.
+    s.field[0] < 0 ? [[x, on(y), x - 14, on(y)], [on(x), y, on(x), y - 14]].map(beyond) : null,
+    s.field[1] >= s.image ? [[x + side, on(y), x + side + 14, on(y)], [on(x), y + side, on(x), y + side + 14]].map(beyond) : null,
     ticks.map((t) => [text(x + (t + 0.5) * cell, y + side + 30, t, { size: 12, anchor: "middle", fill: color.muted }),
       text(x - 20, y + (t + 0.5) * cell + 4, t, { size: 12, anchor: "end", fill: color.muted })]),
     s.infinite > 400 ? text(x + side / 2, y + side / 2 + 5, "inf", { size: 16, weight: 700, anchor: "middle", fill: color.onWarm }) : null);
@@ -362,7 +363,7 @@ const TRAPS = [
   ["random weights and ReLU", { layers: 3, weights: "random", activation: "relu" }], ["dead", { layers: 4, weights: "random", activation: "relu" }],
   ["max-pool", { layers: 2, image: 16, pool: "max last" }], ["batch-norm in training", { batchnorm: "train" }],
   ["overflow", { layers: 3, far: true, magnitude: "ones" }], ["underflow", { layers: 4, far: true }],
-  ["picture too small", { kernel: 7, stride: 2, image: 32 }], ["corner", { unit: "corner" }], ["repaired", { number: "float64" }],
+  ["picture too small", { kernel: 7, stride: 2, image: 32, layers: 4 }], ["corner", { unit: "corner" }], ["repaired", { number: "float64" }],
 ];
 const extras = (s, set) => TRAPS.map(([name, values]) => button(name, () => set({ ...NORMAL, ...values })));
 
@@ -374,7 +375,7 @@ function numbers(s) {
     : s.smallest === null ? `up to ${about(s.largest)}` : `${about(s.smallest)} to ${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
   return [
-    table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels; the middle of the picture is ${half(s.image - 1)}`,
+    table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,
       head: ["", "formula", "torch"], rows: [
         ["size", `${s.size} × ${s.size}`, sizeOf(s.box)],
         ["rows", between(s.field) + inside, shown(between([top, bottom]))],
@@ -382,10 +383,12 @@ function numbers(s) {
         ["middle", half(s.field[0] + s.field[1]), shown(`${half(top + bottom)}, ${half(left + right)}`)],
         ["pixels that count", s.expected, s.count],
         ["gradient's magnitude", "–", range]] }),
+    s[NETWORK].unit === "centre" ? h("p", { class: "rf-note" }, "The unit is the one at half the width of the last map. An even number of pixels has no middle one: "
+      + `the picture's middle is ${half(s.image - 1)}, the field's is ${half(s.field[0] + s.field[1])}.`) : null,
     h("p", { class: "rf-note" }, s.source === "stored" ? "Torch measured every state of this figure; the numbers are stored with it, rounded to a third of a power of ten."
       : `Numbers: ${s.source}.`, s[NETWORK].norm === "train" && s.image > BLOCKS
       ? ` Drawn in blocks of ${s.image / BLOCKS} × ${s.image / BLOCKS} pixels, each with its largest gradient.` : ""),
-  ];
+  ].filter(Boolean);
 }
 
 export default figure({ state, draw, numbers, extras });
