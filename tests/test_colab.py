@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING_IN_COLAB = ("rflib", "anywidget", "psygnal")  # psygnal comes with anywidget
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("colab")]
+pytestmark = pytest.mark.slow
 
 
 def call(*command: str | Path) -> str:
