@@ -149,7 +149,7 @@ class Whole:
 INSTEAD = "Take this step out of forward, or probe a submodule before it (layer=...)"
 SHAPE_ONLY = frozenset(
     {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", ".grad"}
-    | {"new_zeros", "new_ones", "new_empty", "new_full"}
+    | {"new", "new_zeros", "new_ones", "new_empty", "new_full"}
 )
 READS_VALUES = frozenset(
     {"item", "tolist", "numpy", "is_nonzero", "equal", "allclose", "__contains__", "__array__"}

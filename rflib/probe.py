@@ -155,11 +155,11 @@ def probe(
     """Measure which input pixels one unit of a torch module depends on.
 
     The model is copied and never changed; its hooks are not run. In the copy all parameters are
-    positive and random, biases are left out, every operator is linear: max-pool as average-pool,
-    activations as identity, dropout and batch-norm off. Instance, group and layer norm,
-    squeeze-and-excitation and attention stay what they are: operators that read a whole map.
-    Anything that can change the unit's value counts, whether it has a derivative (round, argmax,
-    detach) or not.
+    positive and random (buffers keep their zeros, as the mask of a masked convolution needs),
+    biases are left out, every operator is linear: max-pool as average-pool, activations as
+    identity, dropout and batch-norm off. Instance, group and layer norm, squeeze-and-excitation
+    and attention stay what they are: operators that read a whole map. Whatever can change the
+    unit's value counts, also where it has no derivative (round, argmax, detach).
 
     Parameters
     ----------
