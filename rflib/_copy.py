@@ -36,7 +36,7 @@ def positive_copy(model: nn.Module, seed: int) -> nn.Module:
             f"model: this {type(model).__name__} cannot be copied by copy.deepcopy, and the probe "
             f"works on a copy only: {type(error).__name__}: {error}"
         ) from error
-    twin = twin.to("cpu", torch.float64).eval().requires_grad_(False)
+    twin = twin.cpu().double().eval().requires_grad_(False)
     draw = torch.Generator().manual_seed(seed)
     for parameter in twin.parameters():
         if parameter.is_floating_point():

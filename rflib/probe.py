@@ -295,7 +295,7 @@ class _Study:
         """Double the input until no border clips the field. A unit's own corner stays a corner."""
         channels, axes = first_convolution(self.model)
         size = [SMALLEST] * axes
-        last: tuple[Sequence[int], Sequence[Whole]] | None = None
+        last: _Pass | None = None
         while prod(size) <= LARGEST:
             try:
                 done = self.run((1, channels, *size))
@@ -310,17 +310,17 @@ class _Study:
             open_ = [ends.after or (ends.before and unit is None) for ends in done.clipped]
             if not any(open_):
                 return done
-            names = done.growing(*last) if last else ()
+            names = done.growing(last.twin.wholes) if last else ()
             if names:
                 raise ValueError(
                     f"input_size=None: the field grows with the input, since a whole map is read "
                     f"by {', '.join(names)}. Give an input_size, such as {done.size}, or "
                     f"with layer= a submodule before it"
                 )
-            last = done.size, done.twin.wholes
+            last = done
             size = [2 * n if more else n for n, more in zip(size, open_, strict=True)]
         raise ValueError(
-            f"input_size=None: at {times(last[0][1:] if last else size)} the border still clips "
+            f"input_size=None: at {times(last.size[1:] if last else size)} the border still clips "
             f"the field, and the next step exceeds {LARGEST} positions. Give an input_size, or a "
             f"submodule with layer="
         )
@@ -372,7 +372,7 @@ class _Pass:
         self.region = tuple(_hull(self.mask, axis) for axis in axes)
         self.clipped = Clipped(
             Ends(
-                bool(edges[axis, 0]) or region == Region(0, region.last),
+                bool(edges[axis, 0]) or (not region.empty and region.first == 0),
                 bool(edges[axis, 1]) or region.last == self.mask.shape[axis] - 1,
             )
             for axis, region in zip(axes, self.region, strict=True)
@@ -384,8 +384,8 @@ class _Pass:
         sizes = zip(self.region, self.mask.shape, strict=True)
         return [axis for axis, (region, n) in enumerate(sizes) if region.size == n]
 
-    def growing(self, other: Sequence[int], wholes: Sequence[Whole]) -> tuple[str, ...]:
-        """The operators on the unit's way that merge more positions on one size than on another."""
+    def growing(self, wholes: Sequence[Whole]) -> tuple[str, ...]:
+        """Operators on the unit's way that merged another number of positions on another size."""
         if not self.filled() or len(wholes) != len(self.twin.wholes):
             return ()
         pairs = zip(self.twin.wholes, wholes, strict=True)
@@ -400,7 +400,7 @@ class _Pass:
         axis = 2 + self.filled()[0]
         other = [2 * n if dim == axis else n for dim, n in enumerate(self.size)]
         try:
-            return self.growing(other, self.study.run(other).twin.wholes)
+            return self.growing(self.study.run(other).twin.wholes)
         except ValueError:  # a model for one size of input only: then these are all we know
             return reached
 

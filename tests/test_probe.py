@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import Any
 
 import oracle
@@ -66,17 +66,12 @@ def nan_mask(model: nn.Module, shape: tuple[int, ...], unit: tuple[int, ...]) ->
     """Which pixels turn the unit into NaN: one image per pixel, in one batch."""
     double = copy.deepcopy(model).double().eval()
     axes = shape[2:]
-    images = torch.ones(axes.numel() if isinstance(axes, torch.Size) else _count(axes), *shape[1:])
-    images = images.double().flatten(2)
+    images = torch.ones(prod(axes), *shape[1:]).double().flatten(2)
     for pixel, image in enumerate(images):
         image[:, pixel] = float("nan")
     with torch.no_grad():
         out = double(images.view(-1, *shape[1:]))
     return out[(slice(None), slice(None), *unit)].isnan().any(dim=1).view(axes)
-
-
-def _count(axes: tuple[int, ...]) -> int:
-    return int(torch.tensor(axes).prod())
 
 
 def check_by_nan(model: nn.Module, shape: tuple[int, ...], *units: tuple[int, ...]) -> None:
@@ -323,6 +318,7 @@ def test_units_that_see_nothing() -> None:
     assert found.size == (0, 0)
     assert found.region == (Region(0, -1), Region(0, -1))
     assert not found.mask.any()
+    assert found.clipped == ((True, False), (False, False))
     assert "reads no pixel" in str(found)
 
 
