@@ -439,13 +439,8 @@ def _stored(net: Net) -> Reading:
 
 def state(**controls: Any) -> State:
     """What torch measured of the chosen net, what the formula says, what went wrong, in words."""
-    return told(controls, _stored(net_of(**controls)), "stored")
-
-
-def told(controls: dict[str, Any], reading: Reading, source: str) -> State:
-    """The figure's state for a reading of the chosen net; `source`: where the numbers come from."""
     net = net_of(**controls)
-    expected = truth(net)
+    expected, reading = truth(net), _stored(net)
     return {
         "sentence": " ".join((_verdict(expected, reading), *_reasons(net, expected, reading))),
         "shown": {
@@ -453,7 +448,7 @@ def told(controls: dict[str, Any], reading: Reading, source: str) -> State:
             "pool": not net.far and net.norm != "train",
             "positive weights": net.weights != "random",
         },
-        "source": source,
+        "source": "stored",
         "depth": net.depth,
         "image": net.image,
         "size": expected.size,
@@ -525,8 +520,9 @@ def _pixels(count: int) -> str:
 def probelab(**initial: Any) -> Figure:
     """The probe lab: what a gradient probe measures of small nets, and how it goes wrong.
 
-    With a kernel and torch each moved control measures anew; what is shown at first, and without a
-    kernel, are torch's numbers as they were stored.
+    With a kernel and torch each moved control measures anew, and `drawing.live` holds what came
+    out. What is shown at first and without a kernel, and what `drawing.numbers` holds, are torch's
+    numbers as they were stored: the same on every processor.
 
     Parameters
     ----------
@@ -543,9 +539,9 @@ def probelab(**initial: Any) -> Figure:
 
     Examples
     --------
-    >>> box = probelab(layers=2, weights="positive", pool="max last")
+    >>> box = probelab(kernel=3, layers=2, pool="max last", image=32)
     >>> box.drawing.numbers["size"], box.drawing.numbers["box"]
-    (6, [15, 19, 15, 19])
+    (6, [14, 18, 14, 18])
     """
     figure = build("probelab", CONTROLS, state, initial, data=b64encode(packed()).decode("ascii"))
     drawing = figure.drawing
@@ -554,29 +550,26 @@ def probelab(**initial: Any) -> Figure:
     drawing._controls = [*drawing._controls, "live"]
 
     def measure_now(_change: object) -> None:
-        measured = _measured(drawing.controls)
-        if measured is not None:
-            drawing.numbers, drawing.live = measured
+        drawing.live = _measured(drawing.controls)
 
     drawing.observe(measure_now, names=[control.name for control in CONTROLS])
     return figure
 
 
-def _measured(controls: dict[str, Any]) -> tuple[State, dict[str, Any]] | None:
-    """The state by torch, here and now, and what the page needs of it; None without torch."""
+def _measured(controls: dict[str, Any]) -> dict[str, Any]:
+    """What torch measures here and now of the chosen net, for the drawing; empty without torch."""
     try:
         from rflib.explorers import _probelab_torch as bench
     except ModuleNotFoundError as missing:
         if missing.name != "torch":
             raise
-        return None
+        return {}
     net = net_of(**controls)
     gradient = bench.measure(net)
     reading, picture = bench.read_off(gradient, net), bench.drawn(gradient, net)
-    source = f"torch {bench.VERSION}, measured by your kernel just now"
-    live = {
+    return {
         "controls": controls,
-        "source": source,
+        "source": f"torch {bench.VERSION}, measured by your kernel just now",
         "box": list(reading.box) if reading.box else None,
         "count": reading.count,
         "infinite": reading.infinite,
@@ -586,7 +579,6 @@ def _measured(controls: dict[str, Any]) -> tuple[State, dict[str, Any]] | None:
         "steps": picture.steps,
         "codes": b64encode(picture.codes).decode("ascii"),
     }
-    return told(controls, reading, source), live
 
 
 def _mixed(digits: tuple[tuple[int, int], ...]) -> int:

@@ -4,7 +4,7 @@ const POOLS = ["none", "average first", "max first", "average last", "max last"]
 const OFFSET = 20000, INF = 255, TWELFTHS = 12;
 const NET = "left in the network";
 
-// Raw deflate (RFC 1951), in one go: a state must be there at once, and the browser's own DecompressionStream keeps it waiting.
+// Raw deflate (RFC 1951) at once: the browser's own DecompressionStream would keep the first picture waiting.
 function inflate(input) {
   let out = new Uint8Array(1 << 20), size = 0, at = 0, hold = 0, held = 0;
   const bits = (n) => {
@@ -254,6 +254,8 @@ function outline([top, bottom, left, right], s, x, y, cell, around, attributes) 
   return [path(d, { stroke: color.paper, "stroke-width": 5, "stroke-linecap": "square" }), path(d, { "stroke-width": 2.5, "stroke-linecap": "square", ...attributes })];
 }
 const dashed = { stroke: color.warm, "stroke-dasharray": "5 5", "stroke-linecap": "butt" };
+const swatch = (x, y, side = 16) => rect(x, y, side, side, { fill: color.cell, stroke: color.line });
+const small = (anchor) => ({ size: 12, anchor, fill: color.muted });
 const sizeOf = (box) => (box ? `${box[1] - box[0] + 1} × ${box[3] - box[2] + 1}` : "nothing");
 
 function map(s, picture, low, high, x, y, side) {
@@ -266,7 +268,7 @@ function map(s, picture, low, high, x, y, side) {
   const ticks = [0, s.image - 1], on = (from) => from + ((a + b + 1) / 2) * cell;
   const beyond = (ends) => arrow(...ends, { stroke: color.accent, head: 8, "stroke-width": 2.5 });
   return group({},
-    rect(x, y, side, side, { fill: color.cell, stroke: color.line }),
+    swatch(x, y, side),
     group({ transform: `translate(${px(x)} ${px(y)}) scale(${block})`, "shape-rendering": "crispEdges" }, heat(picture, low, high)),
     path(lost.join(""), { fill: color.muted, stroke: "none" }),
     ...outline([...s.field, ...s.field], s, x, y, cell, 4, { stroke: color.accent }),
@@ -274,8 +276,8 @@ function map(s, picture, low, high, x, y, side) {
     // Arrows where the field goes on beyond the picture.
     s.field[0] < 0 ? [[x, on(y), x - 14, on(y)], [on(x), y, on(x), y - 14]].map(beyond) : null,
     s.field[1] >= s.image ? [[x + side, on(y), x + side + 14, on(y)], [on(x), y + side, on(x), y + side + 14]].map(beyond) : null,
-    ticks.map((t) => [text(x + (t + 0.5) * cell, y + side + 30, t, { size: 12, anchor: "middle", fill: color.muted }),
-      text(x - 20, y + (t + 0.5) * cell + 4, t, { size: 12, anchor: "end", fill: color.muted })]),
+    ticks.map((t) => [text(x + (t + 0.5) * cell, y + side + 30, t, small("middle")),
+      text(x - 20, y + (t + 0.5) * cell + 4, t, small("end"))]),
     s.infinite > 400 ? text(x + side / 2, y + side / 2 + 5, "inf", { size: 16, weight: 700, anchor: "middle", fill: color.onWarm }) : null);
 }
 
@@ -297,16 +299,16 @@ function profile(s, picture, low, high, x, y, width, height) {
   const top = s.infinite ? "inf" : s.box ? tens(s.largest) : "";
   const bottom = s.smallest !== null ? tens(s.smallest) : s.largest !== null ? tens(s.largest - (high - low) * 4) : "";
   return group({},
-    text(x - 30, y - 12, "largest gradient of each column, log scale", { size: 12, fill: color.muted }),
+    text(x - 30, y - 12, "largest gradient of each column, log scale", small()),
     group({ "shape-rendering": "crispEdges" }, bars),
     line(x, y + height, x + width, y + height, { stroke: color.muted }),
-    text(x - 6, y + 9, top, { size: 12, anchor: "end", fill: color.muted }),
-    text(x - 6, y + height * 0.88 + 1, bottom === top ? "" : bottom, { size: 12, anchor: "end", fill: color.muted }),
-    text(x - 16, y + height + 10, "0", { size: 12, anchor: "end", fill: color.muted }),
+    text(x - 6, y + 9, top, small("end")),
+    text(x - 6, y + height * 0.88 + 1, bottom === top ? "" : bottom, small("end")),
+    text(x - 16, y + height + 10, "0", small("end")),
     bracket(s.field, y + height + 9, { stroke: color.accent }),
     s.box ? bracket([s.box[2], s.box[3]], y + height + 16, { ...dashed, "stroke-width": 3 }) : null,
-    [0, s.image - 1].map((t) => text(x + (t + 0.5) * one, y + height + 32, t, { size: 12, anchor: "middle", fill: color.muted })),
-    text(x + width / 2, y + height + 32, "column", { size: 12, anchor: "middle", fill: color.muted }));
+    [0, s.image - 1].map((t) => text(x + (t + 0.5) * one, y + height + 32, t, small("middle"))),
+    text(x + width / 2, y + height + 32, "column", small("middle")));
 }
 
 function legend(s, low, high, lost, x, y, wide) {
@@ -316,10 +318,9 @@ function legend(s, low, high, lost, x, y, wide) {
   const put = (mark, words) => { const from = next(34 + textWidth(words, 13) + 14); entries.push(mark(from, y), text(from + 34, y + 5, words)); };
   put((a, b) => path(`M${px(a)} ${b}h26`, { stroke: color.accent, "stroke-width": 3 }), `formula ${s.size} × ${s.size}`);
   put((a, b) => path(`M${px(a)} ${b}h26`, { ...dashed, "stroke-width": 3 }), `measured ${sizeOf(s.box)}`);
-  const swatch = (a, b, ink, line = "none") => rect(a + 6, b - 8, 16, 16, { fill: ink, stroke: line });
-  put((a, b) => swatch(a, b, color.cell, color.line), "zero");
-  if (lost) put((a, b) => group({}, swatch(a, b, color.cell, color.line), rect(a + 11, b - 3, 6, 6, { fill: color.muted })), "zero in the field");
-  if (s.infinite) put((a, b) => swatch(a, b, color.warm), "inf");
+  put((a, b) => swatch(a + 6, b - 8), "zero");
+  if (lost) put((a, b) => group({}, swatch(a + 6, b - 8), rect(a + 11, b - 3, 6, 6, { fill: color.muted })), "zero in the field");
+  if (s.infinite) put((a, b) => rect(a + 6, b - 8, 16, 16, { fill: color.warm }), "inf");
   if (high) {
     const shades = high > low ? [...PALETTE].reverse() : [PALETTE[0]], from = next(shades.length * step + 90);
     entries.push(text(from, y + 5, "tiny"), shades.map((ink, i) => rect(from + 32 + i * step, y - 8, step, 16, { fill: ink, "shape-rendering": "crispEdges" })),
@@ -383,9 +384,9 @@ function numbers(s) {
         ["middle", half(s.field[0] + s.field[1]), shown(`${half(top + bottom)}, ${half(left + right)}`)],
         ["pixels that count", s.expected, s.count],
         ["gradient's magnitude", "–", range]] }),
-    s[NETWORK].unit === "centre" ? h("p", { class: "rf-note" }, "The unit is the one at half the width of the last map. An even number of pixels has no middle one: "
-      + `the picture's middle is ${half(s.image - 1)}, the field's is ${half(s.field[0] + s.field[1])}.`) : null,
-    h("p", { class: "rf-note" }, s.source === "stored" ? "Torch measured every state of this figure; the numbers are stored with it, rounded to a third of a power of ten."
+    s[NETWORK].unit === "centre" ? h("p", { class: "rf-note" }, "An even number of pixels has no middle one: "
+      + `the picture's middle is ${half(s.image - 1)}, the field's ${half(s.field[0] + s.field[1])}.`) : null,
+    h("p", { class: "rf-note" }, s.source === "stored" ? "Torch measured every state of this figure; its numbers are stored with it, to a third of a power of ten."
       : `Numbers: ${s.source}.`, s[NETWORK].norm === "train" && s.image > BLOCKS
       ? ` Drawn in blocks of ${s.image / BLOCKS} × ${s.image / BLOCKS} pixels, each with its largest gradient.` : ""),
   ].filter(Boolean);

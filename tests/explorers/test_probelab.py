@@ -206,15 +206,15 @@ def test_float32_overflows_and_underflows_far_out() -> None:
 def test_with_a_kernel_a_moved_control_measures_anew() -> None:
     box = rflib.explorers.probelab(**REPAIRED)
     assert box.drawing.live == {}
-    assert box.drawing.numbers["source"] == "stored"
     box.drawing.layers = 2
-    live, numbers = box.drawing.live, box.drawing.numbers
-    assert numbers["source"].startswith(f"torch {torch.__version__}")
-    stored = told(layers=2)
-    assert numbers == {**stored, "source": live["source"], "smallest": numbers["smallest"]}
-    assert abs(numbers["smallest"] - stored["smallest"]) <= 4
+    live, stored = box.drawing.live, told(layers=2)
+    assert live["controls"] == box.drawing.controls
+    assert live["source"].startswith(f"torch {torch.__version__}")
+    assert {key: live[key] for key in ("box", "count", "infinite")} == {
+        key: stored[key] for key in ("box", "count", "infinite")
+    }
+    picture = lab.store().picture(lab.net_of(**live["controls"]))
     codes = b64decode(live["codes"])
-    picture = lab.store().picture(lab.net_of(**box.drawing.controls))
     assert max(abs(a - b) for a, b in zip(codes, picture.codes, strict=True)) <= 1
 
 
