@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rflib import explorers, figures, networks
     from rflib.inputsize import input_size, inputs_for, output_size, phases
     from rflib.layers import DefinitionOrderWarning, Layer, read
-    from rflib.probe import Probe, probe
+    from rflib.probe import Probe, ProbeError, probe
     from rflib.recurrence import receptive_field, recurrence
     from rflib.regions import Region, reached, reaches, reads, region
 
@@ -26,7 +26,7 @@ _HOMES = {
     "recurrence": ("receptive_field", "recurrence"),
     "inputsize": ("input_size", "inputs_for", "output_size", "phases"),
     "regions": ("Region", "reached", "reaches", "reads", "region"),
-    "probe": ("Probe", "probe"),
+    "probe": ("Probe", "ProbeError", "probe"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("explorers", "figures", "inputsize", "layers", "networks", "regions", "sets")
@@ -35,6 +35,7 @@ __all__ = [
     "DefinitionOrderWarning",
     "Layer",
     "Probe",
+    "ProbeError",
     "Region",
     "explorers",
     "figures",

@@ -613,5 +613,5 @@ def _reason(module: Any) -> str:
 def _cannot_place(module: Any, place: str, why: str) -> TypeError:
     return TypeError(
         f"{place} is a {type(module).__name__}, which cannot be placed in a list of layers: {why}. "
-        f"rflib.probe measures the receptive field of any module"
+        f"rflib.probe measures what a module's own forward reads"
     )
