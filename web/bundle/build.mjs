@@ -48,7 +48,14 @@ await emit('widgets', [
   },
   { entryPoints: ['src/widgets.css'], outfile: `${OUT}/widgets/widgets.css` },
 ]);
-await emit('mathjax', [{ entryPoints: ['src/mathjax.js'], outfile: `${OUT}/mathjax/mathjax.js` }]);
+await emit('mathjax', [
+  {
+    entryPoints: ['src/mathjax.js'],
+    outfile: `${OUT}/mathjax/mathjax.js`,
+    // As MathJax's own compiler settings have it: a field that is only declared sets nothing.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+  },
+]);
 cpSync('node_modules/mathjax-full/es5/output/chtml/fonts/woff-v2', `${OUT}/mathjax/fonts`, { recursive: true });
 
 // The accessibility checker of tests/site, from the same lockfile.

@@ -1,20 +1,21 @@
 // MathJax cut to what a book needs: TeX in, CHTML out, MathML beside it for screen readers. The stock
 // component adds a menu (a tab stop at every formula), a loader and extensions fetched on demand.
-import { mathjax } from 'mathjax-full/js/mathjax.js';
-import { TeX } from 'mathjax-full/js/input/tex.js';
-import { CHTML } from 'mathjax-full/js/output/chtml.js';
-import { browserAdaptor } from 'mathjax-full/js/adaptors/browserAdaptor.js';
-import { RegisterHTMLHandler } from 'mathjax-full/js/handlers/html.js';
-import { AssistiveMmlHandler } from 'mathjax-full/js/a11y/assistive-mml.js';
-import 'mathjax-full/js/input/tex/base/BaseConfiguration.js';
-import 'mathjax-full/js/input/tex/ams/AmsConfiguration.js';
-import 'mathjax-full/js/input/tex/boldsymbol/BoldsymbolConfiguration.js';
-import 'mathjax-full/js/input/tex/cancel/CancelConfiguration.js';
-import 'mathjax-full/js/input/tex/color/ColorConfiguration.js';
-import 'mathjax-full/js/input/tex/configmacros/ConfigMacrosConfiguration.js';
-import 'mathjax-full/js/input/tex/newcommand/NewcommandConfiguration.js';
-import 'mathjax-full/js/input/tex/noundefined/NoUndefinedConfiguration.js';
-import 'mathjax-full/js/input/tex/textmacros/TextMacrosConfiguration.js';
+// Built from the package's TypeScript, a quarter lighter than the ES5 beside it.
+import { mathjax } from 'mathjax-full/ts/mathjax.ts';
+import { TeX } from 'mathjax-full/ts/input/tex.ts';
+import { CHTML } from 'mathjax-full/ts/output/chtml.ts';
+import { browserAdaptor } from 'mathjax-full/ts/adaptors/browserAdaptor.ts';
+import { RegisterHTMLHandler } from 'mathjax-full/ts/handlers/html.ts';
+import { AssistiveMmlHandler } from 'mathjax-full/ts/a11y/assistive-mml.ts';
+import 'mathjax-full/ts/input/tex/base/BaseConfiguration.ts';
+import 'mathjax-full/ts/input/tex/ams/AmsConfiguration.ts';
+import 'mathjax-full/ts/input/tex/boldsymbol/BoldsymbolConfiguration.ts';
+import 'mathjax-full/ts/input/tex/cancel/CancelConfiguration.ts';
+import 'mathjax-full/ts/input/tex/color/ColorConfiguration.ts';
+import 'mathjax-full/ts/input/tex/configmacros/ConfigMacrosConfiguration.ts';
+import 'mathjax-full/ts/input/tex/newcommand/NewcommandConfiguration.ts';
+import 'mathjax-full/ts/input/tex/noundefined/NoUndefinedConfiguration.ts';
+import 'mathjax-full/ts/input/tex/textmacros/TextMacrosConfiguration.ts';
 
 const packages = ['base', 'ams', 'boldsymbol', 'cancel', 'color', 'configmacros', 'newcommand', 'noundefined', 'textmacros'];
 const fontURL = new URL('fonts', document.currentScript.src).href;
