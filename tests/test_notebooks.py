@@ -13,6 +13,8 @@ import pytest
 from nbformat import NotebookNode, from_dict, v4
 from notebook_rules import RULES, dead_links, load, problems
 
+import rflib
+
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = execute.notebooks(ROOT)
 
@@ -22,6 +24,19 @@ BOOK = execute.notebooks(ROOT)
 def test_the_book_keeps_the_rule(name: str, path: Path) -> None:
     found = list(RULES[name](load(path, ROOT)))
     assert not found, "\n".join([f"{path.name}, rule {name!r}:", *found])
+
+
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_the_live_figures_are_today_s(path: Path) -> None:
+    """nbval does not look into the state of widgets, where each figure's script is stored."""
+    state = execute.read(path).metadata.widgets[execute.STATE]["state"]
+    drawings = [m["state"] for m in state.values() if "_figure" in m["state"]]
+    assert drawings
+    for stored in drawings:
+        drawing = getattr(rflib.explorers, stored["_figure"])().drawing
+        for trait in ("_esm", "_css", "_data"):
+            same = getattr(drawing, trait) == stored[trait]  # too long to be shown
+            assert same, f"{stored['_figure']}.{trait} has changed: make execute"
 
 
 def test_there_is_a_book() -> None:
