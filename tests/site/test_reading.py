@@ -44,7 +44,7 @@ SMALL_TARGETS = """
   .flatMap((target) => [...document.querySelectorAll(`.live-figure ${target}`)])
   .filter((element) => element.checkVisibility())
   .map((element) => [element, element.getBoundingClientRect()])
-  .filter(([, box]) => box.width < 24 || box.height < 24)
+  .filter(([, box]) => Math.round(box.width) < 24 || Math.round(box.height) < 24)
   .map(([element, box]) => `${box.width} x ${box.height}: ${element.outerHTML.slice(0, 120)}`)
 """
 
