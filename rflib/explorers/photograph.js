@@ -122,7 +122,7 @@ function hatch(x0, y0, x1, y1, step) {
 }
 
 const numbers = (s) => table({ caption: `ResNet-${s.network}, ${STAGES[s.stage]}: ${s.units}×${s.units} units; r = ${s.size}, j = ${s.jump}`,
-  head: ["", "first", "last", "inside the image"],
+  head: ["axis", "first", "last", "inside the image"],
   rows: [["rows", ...s.rows.map(signed), span(s.insideRows)], ["columns", ...s.columns.map(signed), span(s.insideColumns)]] });
 const signed = (value) => String(value).replace("-", "−");
 

@@ -377,7 +377,7 @@ function numbers(s) {
   const shown = (words) => (s.box ? words : "none");
   return [
     table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,
-      head: ["", "formula", "torch"], rows: [
+      head: ["measure", "formula", "torch"], rows: [
         ["size", `${s.size} × ${s.size}`, sizeOf(s.box)],
         ["rows", between(s.field) + inside, shown(between([top, bottom]))],
         ["columns", between(s.field) + inside, shown(between([left, right]))],
