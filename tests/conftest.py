@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the cores; torch with a thread per core in each of them waits more than it works.
+    # Workers share the cores: torch with a thread per core in each waits more than it works.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("book", derandomize=True, deadline=None)
