@@ -72,13 +72,13 @@ doctests: .venv/.installed  ## the examples in the docstrings of rflib
 	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
 
 slow: .venv/.installed browser  ## the slow tests that need no built book
-	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist loadfile tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 nbval: .venv/.installed  ## run every notebook and compare with its stored outputs
 	$(call step,notebooks against their stored outputs,$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg -n 2 --dist loadfile $(NOTEBOOKS),where the new output is the right one: make execute and look at git diff)
 
 site: book browser  ## the built book in headless Chromium
-	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 browser: .venv/.installed
 	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ class Conv:
         whole("channels_in", self.channels_in, 1)
         whole("channels_out", self.channels_out, 1)
 
-    @property
+    @cached_property
     def layer(self) -> Layer:
         """The layer for the recurrence, without the channels."""
         return Layer(self.kernel, self.stride, self.padding, name=str(self))
@@ -118,7 +119,7 @@ class Pool:
     def __post_init__(self) -> None:
         _check_window(self)
 
-    @property
+    @cached_property
     def layer(self) -> Layer:
         """The layer for the recurrence."""
         return Layer(self.kernel, self.stride, self.padding, name=str(self))
@@ -429,6 +430,7 @@ def blocks(
     return made
 
 
+@cache  # the same few blocks, over and over
 def _block(depth: int, channels: int, width: int, stride: int, stride_on: str) -> Block:
     if depth < 50:
         main: tuple[Conv, ...] = (_conv(3, channels, width, stride), _conv(3, width, width))

@@ -73,7 +73,8 @@ def _windows(layer: LayerAxis, units: Runs) -> Runs:
         elif s == 1:
             found.extend((a - p + d * t, b - p + d * t) for t in range(k))
         else:
-            found.extend((s * o - p + d * t,) * 2 for o in range(a, b + 1) for t in range(k))
+            points = {s * o - p + d * t for o in range(a, b + 1) for t in range(k)}
+            found.extend((point, point) for point in points)
     return merged(found)
 
 

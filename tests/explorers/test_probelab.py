@@ -1,5 +1,6 @@
 """The probe lab: its stored numbers against torch, its words against the failures of chapter 05."""
 
+import os
 import random
 from base64 import b64decode
 from dataclasses import replace
@@ -112,8 +113,9 @@ def test_every_stored_number_is_torchs() -> None:
 
 
 @pytest.mark.slow
-def test_every_stored_number_far_out_is_torchs() -> None:
-    for net in lab.far_nets():
+def test_the_stored_numbers_far_out_are_torchs() -> None:
+    """Every third net of the file; all of them with EVERY=1 (a minute more)."""
+    for net in list(lab.far_nets())[:: 1 if os.environ.get("EVERY") else 3]:
         compare(net)
         compare(replace(net, number="float64"))
 

@@ -11,7 +11,8 @@ from visits import DESK, PHONE, Visitor
 
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 RUN_AXE = """
-() => axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) =>
+() => axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations.map(
+  ({ id, help, nodes }) =>
   ({ id, help, count: nodes.length, where: nodes.slice(0, 3).map((n) => n.html.slice(0, 200)) })))
 """
 
