@@ -37,5 +37,10 @@ function typeset(elements) {
 
 window.MathJax = { version: mathjax.version, typeset };
 
-// The live figures come first: a reader sees the page's text either way.
-document.addEventListener('DOMContentLoaded', () => setTimeout(typeset));
+// The first live figure comes first, if it does not take long: a reader sees the page's text either way.
+const PATIENCE = 1500; // milliseconds
+document.addEventListener('DOMContentLoaded', async () => {
+  await Promise.race([window.bookWidgets?.drawn, new Promise((done) => setTimeout(done, PATIENCE))])
+    .catch(() => {}); // a figure that fails says so itself
+  setTimeout(typeset);
+});

@@ -47,7 +47,17 @@ class StaticManager extends ManagerBase {
     place.className = 'live-figure';
     script.replaceWith(place);
     Widget.attach(view.luminoWidget, place);
+    return place;
   }
+}
+
+function drawn(place) {
+  return new Promise((done) => {
+    const look = () => place.querySelector('svg, canvas') && (observer.disconnect(), done());
+    const observer = new MutationObserver(look);
+    observer.observe(place, { childList: true, subtree: true });
+    look();
+  });
 }
 
 async function start() {
@@ -56,9 +66,11 @@ async function start() {
     await manager.set_state(JSON.parse(script.textContent));
   }
   for (const script of document.querySelectorAll(`script[type="${VIEW}"]`)) {
-    await manager.show(script);
+    const place = await manager.show(script);
+    window.bookWidgets.first ??= drawn(place);
   }
   document.documentElement.dataset.widgets = 'live';
+  return window.bookWidgets.first;
 }
 
 // The front-end of the installed anywidget comes in a script of its own, after this one, when the
@@ -66,6 +78,6 @@ async function start() {
 window.bookWidgets = {
   provide(name, factory) {
     modules[name] = factory(base);
-    start();
+    this.drawn = start(); // settled when the first figure has its picture
   },
 };
