@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rflib.probe import Probe, ProbeError, probe
     from rflib.recurrence import receptive_field, recurrence
     from rflib.regions import Region, reached, reaches, reads, region
+    from rflib.trace import Field, Halo, Map, Trace, TraceError, rule, trace
 
 _HOMES = {
     "layers": ("DefinitionOrderWarning", "Layer", "read"),
@@ -27,16 +28,22 @@ _HOMES = {
     "inputsize": ("input_size", "inputs_for", "output_size", "phases"),
     "regions": ("Region", "reached", "reaches", "reads", "region"),
     "probe": ("Probe", "ProbeError", "probe"),
+    "trace": ("Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("explorers", "figures", "inputsize", "layers", "networks", "regions", "sets")
 
 __all__ = [
     "DefinitionOrderWarning",
+    "Field",
+    "Halo",
     "Layer",
+    "Map",
     "Probe",
     "ProbeError",
     "Region",
+    "Trace",
+    "TraceError",
     "explorers",
     "figures",
     "input_size",
@@ -52,6 +59,8 @@ __all__ = [
     "receptive_field",
     "recurrence",
     "region",
+    "rule",
+    "trace",
 ]
 
 
@@ -70,7 +79,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``rflib.recurrence`` and ``rflib.probe`` the functions, whoever imports the modules.
+    """Keeps ``rflib.recurrence``, ``probe`` and ``trace`` functions, whoever imports the modules.
 
     The import system sets a package's attribute to each submodule that is imported; here the
     function of the same name is what readers type.

@@ -1,0 +1,958 @@
+"""One rule for each operator of ATen: what its result's positions depend on.
+
+Imported for its effect: every `@rule` here enters the registry of `rflib._tracer`.  Operators that
+torch itself tags as pointwise need no rule.  Geometry is that of torch's documentation; weights
+count as influence whatever their value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
+from math import ceil, floor, prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rflib._maps import Array, MapError, adaptive
+from rflib._tracer import FAST, FUNCTIONS, META, REFUSED, Map, Run, TraceError, rule, tensors
+
+
+def per_axis(value: Any, axes: int) -> list[Any]:
+    """One entry per axis from torch's int, list of one, or list."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    return values * axes if len(values) == 1 else values
+
+
+def first_map(*values: Any) -> Map:
+    return next(v for v in values if isinstance(v, Map))
+
+
+# Position by position, where torch does not say so itself.
+
+
+@rule(
+    "aten::_to_copy aten::clone aten::alias aten::detach aten::contiguous aten::lift_fresh "
+    "aten::hardswish aten::hardtanh aten::log_sigmoid_forward aten::_prelu_kernel "
+    "aten::rrelu_with_noise aten::native_dropout aten::bernoulli aten::dropout "
+    "aten::alpha_dropout aten::feature_dropout aten::relu6 aten::_conj aten::_neg_view "
+    "aten::resolve_conj aten::resolve_neg aten::view_as_real aten::_fused_dropout "
+    "aten::fake_quantize_per_tensor_affine aten::quantize_per_tensor aten::nan_to_num"
+)
+def _elementwise(*args: Any, output: Any, **kwargs: Any) -> Any:
+    maps = [a for a in args if isinstance(a, Map)]
+    one = maps[0].elementwise(*maps[1:])
+    return [one] * len(output) if isinstance(output, (list, tuple)) else one
+
+
+@rule("aten::copy")
+def _copy(self: Any, source: Any, *_: Any, **__: Any) -> Map | None:
+    return source if isinstance(source, Map) else None
+
+
+@rule(
+    "aten::fill aten::zero aten::normal aten::uniform aten::zeros_like aten::ones_like "
+    "aten::empty_like aten::full_like aten::rand_like aten::randn_like aten::new_zeros "
+    "aten::new_ones aten::new_empty aten::new_full aten::new_empty_strided aten::randint_like"
+)
+def _from_nothing(*args: Any, **kwargs: Any) -> Map | None:
+    value = args[1] if len(args) > 1 else None
+    return value if isinstance(value, Map) else None  # fill_ with a number that was computed
+
+
+@rule("aten::_prelu")
+def _prelu(x: Any, weight: Any) -> Map:
+    return first_map(x, weight).elementwise(x, weight)
+
+
+@rule("aten::glu")
+def _glu(x: Map, dim: int = -1) -> Map:
+    half = x.shape[x.dim(dim)] // 2
+    return x.slice(dim, 0, half).elementwise(x.slice(dim, half))
+
+
+@rule("aten::embedding")
+def _embedding(weight: Any, indices: Any, *_: Any, output: Tensor, **__: Any) -> Map:
+    if isinstance(weight, Map):
+        raise MapError("a table of embeddings that depends on the input cannot be traced")
+    places: Map = indices
+    return places.unsqueeze(-1).expand(*output.shape)
+
+
+@rule("aten::tril aten::triu")
+def _triangle(x: Map, diagonal: int = 0, *, output: Tensor) -> Map:
+    keep = torch.ones(x.shape[-2:], dtype=torch.bool).tril(diagonal)
+    if x.run.operator.startswith("aten::triu"):
+        keep = torch.ones(x.shape[-2:], dtype=torch.bool).triu(diagonal)
+    rows = [x.select(-2, r) for r in range(x.shape[-2])]
+    cut = [
+        row.take(-1, np.where(keep[r].numpy(), np.arange(x.shape[-1]), -1)).unsqueeze(-2)
+        for r, row in enumerate(rows)
+    ]
+    return x.run.joined(cut, len(x.shape) - 2)
+
+
+# Convolutions and pools.
+
+
+def _mixed_channels(x: Map, channels: int, groups: int) -> Map:
+    """Every output channel of a group depends on all input channels of that group."""
+    if not x.varies(1):
+        return x.resized(1, channels)
+    if groups == 1:
+        return x.mix(1).resized(1, channels)
+    n, c, *rest = x.shape
+    each = channels // groups
+    mixed = x.reshape(n, groups, c // groups, *rest).mix(2).resized(2, each)
+    return mixed.reshape(n, channels, *rest)
+
+
+def _dynamic(weight: Any, bias: Any, out: Map, channels: int) -> Map:
+    """A weight that was computed from the input counts at every position."""
+    extra = [w.merge() for w in (weight, bias) if isinstance(w, Map)]
+    if not extra:
+        return out
+    return out.elementwise(*(e.expand(*[1] * len(out.shape)) for e in extra))
+
+
+@rule("aten::convolution")
+def _convolution(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    *,
+    output: Tensor,
+) -> Map:
+    if not isinstance(x, Map):
+        only = first_map(weight, bias)
+        return _dynamic(weight, bias, only.nothing(tuple(output.shape)), output.shape[1])
+    axes = len(weight.shape) - 2
+    found = x
+    if len(x.shape) == axes + 1:
+        found = x.unsqueeze(0)
+    channels = output.shape[-axes - 1]
+    found = _mixed_channels(found, channels, groups)
+    spread = [per_axis(v, axes) for v in (stride, padding, dilation)]
+    sizes = tuple(output.shape)[-axes:]
+    for axis, (s, p, d, out) in enumerate(zip(*spread, sizes, strict=True)):
+        k, dim = weight.shape[2 + axis], 2 + axis
+        if transposed:
+            found = found.window_transposed(dim, k, s, p, d, out)
+        else:
+            found = found.window(dim, k, s, (p, p), d, out)
+    found = _dynamic(weight, bias, found, channels)
+    return found.squeeze([0]) if len(x.shape) == axes + 1 else found
+
+
+def _pool_axes(kernel: Any, x: Map) -> int:
+    return len(kernel) if isinstance(kernel, (list, tuple)) else len(x.shape) - 2
+
+
+def _pooled(x: Map, kernel: Any, stride: Any, padding: Any, dilation: Any, output: Tensor) -> Map:
+    axes = _pool_axes(kernel, x)
+    spread = [per_axis(v, axes) for v in (kernel, stride or kernel, padding, dilation)]
+    sizes = tuple(output.shape)[-axes:]
+    for axis, (k, s, p, d, out) in enumerate(zip(*spread, sizes, strict=True)):
+        x = x.window(axis - axes, k, s, (p, p), d, out)
+    return x
+
+
+@rule("aten::max_pool2d_with_indices aten::max_pool3d_with_indices")
+def _max_pool(
+    x: Map,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *,
+    output: Any,
+) -> tuple[Map, Map]:
+    found = _pooled(x, kernel, stride, padding, dilation, output[0])
+    return found, found
+
+
+@rule(
+    "aten::max_pool1d aten::max_pool2d aten::max_pool3d aten::quantized_max_pool2d "
+    "aten::mkldnn_max_pool2d aten::mkldnn_max_pool3d"
+)
+def _max_pool_alone(
+    x: Map,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *,
+    output: Tensor,
+) -> Map:
+    return _pooled(x, kernel, stride, padding, dilation, output)
+
+
+@rule("aten::avg_pool1d aten::avg_pool2d aten::avg_pool3d")
+def _avg_pool(
+    x: Map, kernel: Any, stride: Any = None, padding: Any = 0, *rest: Any, output: Tensor, **_: Any
+) -> Map:
+    return _pooled(x, kernel, stride, padding, 1, output)
+
+
+@rule(
+    "aten::_adaptive_avg_pool2d aten::_adaptive_avg_pool3d aten::adaptive_avg_pool1d "
+    "aten::adaptive_max_pool2d aten::adaptive_max_pool3d aten::adaptive_max_pool1d"
+)
+def _adaptive_pool(x: Map, size: Any, *, output: Any) -> Any:
+    several = isinstance(output, (list, tuple))
+    shape = tuple((output[0] if several else output).shape)
+    axes = len(size) if isinstance(size, (list, tuple)) else len(shape) - 2
+    for axis in range(axes):
+        dim, out = axis - axes, shape[axis - axes]
+        n = x.shape[dim]
+        if out == 1:
+            x = x.merge(dim, keepdim=True)
+        elif out != n:
+            x = x.spans(dim, adaptive(n, out))
+    return (x, x) if several else x
+
+
+# Resampling.
+
+
+def _resample_axes(x: Map) -> int:
+    return len(x.shape) - 2
+
+
+def _scales(rest: Sequence[Any], axes: int) -> list[float | None]:
+    """The scales among an operator's last arguments: a list, or one number per axis."""
+    if len(rest) == 1 and isinstance(rest[0], (list, tuple)):
+        return list(rest[0])
+    given = list(rest)[-axes:] if rest else []
+    return given if len(given) == axes else [None] * axes
+
+
+@rule(
+    "aten::upsample_nearest1d aten::upsample_nearest2d aten::upsample_nearest3d "
+    "aten::_upsample_nearest_exact1d aten::_upsample_nearest_exact2d "
+    "aten::_upsample_nearest_exact3d"
+)
+def _nearest(x: Map, size: Any, *rest: Any, output: Tensor, **kwargs: Any) -> Map:
+    axes = _resample_axes(x)
+    scales = _scales(rest or tuple(kwargs.values()), axes)
+    exact = "exact" in x.run.operator
+    call = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
+    for axis in range(axes):
+        n, out = x.shape[2 + axis], output.shape[2 + axis]
+        # torch's own rounding, asked from torch: the numbers that it moves are their own places.
+        places = torch.arange(n, dtype=torch.float32)[None, None]
+        index = call(places, [out], scales[axis])[0, 0]
+        x = x.take(2 + axis, index.long().numpy())
+    return x
+
+
+def _linear_taps(n: int, out: int, align: bool, scale: float | None) -> list[list[int]]:
+    """For each output: the positions with a weight that is not zero, unclamped."""
+    if align:
+        step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
+        places = [step * o for o in range(out)]
+    else:
+        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+        places = [
+            max(step * (Fraction(2 * o + 1, 2)) - Fraction(1, 2), Fraction(-1, 2))
+            for o in range(out)
+        ]
+    taps = []
+    for place in places:
+        low = floor(place)
+        taps.append([low] if place == low else [low, low + 1])
+    return taps
+
+
+def _cubic_taps(n: int, out: int, align: bool, scale: float | None) -> list[list[int]]:
+    if align:
+        step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
+        places = [step * o for o in range(out)]
+    else:
+        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+        places = [step * Fraction(2 * o + 1, 2) - Fraction(1, 2) for o in range(out)]
+    taps = []
+    for place in places:
+        low = floor(place)
+        taps.append([low] if place == low else [low - 1, low, low + 1, low + 2])
+    return taps
+
+
+def _smooth_taps(n: int, out: int, align: bool, scale: float | None, half: int) -> list[list[int]]:
+    """Antialiased: all within `half` steps of the centre, in coarse steps when shrinking."""
+    if align:
+        step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
+    else:
+        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+    support = half * max(step, Fraction(1))
+    taps = []
+    for o in range(out):
+        centre = step * Fraction(2 * o + 1, 2)
+        near = [
+            i
+            for i in range(floor(centre - support), ceil(centre + support) + 1)
+            if abs(Fraction(2 * i + 1, 2) - centre) < support and 0 <= i < n
+        ]
+        taps.append(near)
+    return taps
+
+
+def _by_taps(x: Map, dim: int, taps: Sequence[Sequence[int]]) -> Map:
+    """Positions that unite a few others each; places beyond a border are those at the border."""
+    n = x.shape[x.dim(dim)]
+    parts = []
+    for t in range(max(map(len, taps))):
+        index = np.array([tap[min(t, len(tap) - 1)] for tap in taps])
+        parts.append(x.take(dim, index.clip(0, n - 1), index < 0, index >= n))
+    return parts[0].elementwise(*parts[1:])
+
+
+def _resampled(x: Map, align: bool, rest: Any, output: Tensor, taps: Any, *more: Any) -> Map:
+    axes = _resample_axes(x)
+    scales = _scales(rest, axes)
+    for axis in range(axes):
+        n, out = x.shape[2 + axis], output.shape[2 + axis]
+        if n != out or scales[axis] not in (None, 1.0):
+            x = _by_taps(x, 2 + axis, taps(n, out, align, scales[axis], *more))
+    return x
+
+
+@rule("aten::upsample_linear1d aten::upsample_bilinear2d aten::upsample_trilinear3d")
+def _linear(x: Map, size: Any, align: bool, *rest: Any, output: Tensor, **kwargs: Any) -> Map:
+    return _resampled(x, align, rest or tuple(kwargs.values()), output, _linear_taps)
+
+
+@rule("aten::upsample_bicubic2d")
+def _cubic(x: Map, size: Any, align: bool, *rest: Any, output: Tensor, **kwargs: Any) -> Map:
+    return _resampled(x, align, rest or tuple(kwargs.values()), output, _cubic_taps)
+
+
+@rule("aten::_upsample_bilinear2d_aa aten::_upsample_bicubic2d_aa")
+def _antialiased(x: Map, size: Any, align: bool, *rest: Any, output: Tensor, **kwargs: Any) -> Map:
+    half = 1 if "bilinear" in x.run.operator else 2
+    return _resampled(x, align, rest or tuple(kwargs.values()), output, _smooth_taps, half)
+
+
+# Padding and moving.
+
+
+@rule("aten::constant_pad_nd")
+def _constant_pad(x: Map, pad: Sequence[int], value: Any = 0) -> Map:
+    for axis in range(len(pad) // 2):
+        before, after = pad[2 * axis], pad[2 * axis + 1]
+        if before or after:
+            x = x.pad(-1 - axis, before, after)
+    return x
+
+
+def _pad_index(n: int, before: int, after: int, mode: str) -> tuple[Array, Array, Array]:
+    places = np.arange(-before, n + after)
+    front, back = places < 0, places >= n
+    if mode == "circular":
+        places = places % n
+    elif mode == "replicate":
+        places = places.clip(0, n - 1)
+    else:
+        places = np.abs(places)
+        places = np.where(places >= n, 2 * (n - 1) - places, places)
+    return places, front, back
+
+
+def _padded(x: Map, pad: Sequence[int], mode: str) -> Map:
+    for axis in range(len(pad) // 2):
+        dim = -1 - axis
+        x = x.take(dim, *_pad_index(x.shape[dim], pad[2 * axis], pad[2 * axis + 1], mode))
+    return x
+
+
+@rule("aten::reflection_pad1d aten::reflection_pad2d aten::reflection_pad3d")
+def _reflection_pad(x: Map, pad: Sequence[int]) -> Map:
+    return _padded(x, pad, "reflect")
+
+
+@rule("aten::replication_pad1d aten::replication_pad2d aten::replication_pad3d")
+def _replication_pad(x: Map, pad: Sequence[int]) -> Map:
+    return _padded(x, pad, "replicate")
+
+
+@rule("aten::view aten::_unsafe_view aten::reshape aten::_reshape_alias aten::view_copy")
+def _view(x: Map, *_: Any, output: Tensor, **__: Any) -> Map:
+    if _ and isinstance(_[0], torch.dtype):
+        raise MapError("a view as another type of numbers moves parts of positions")
+    return x.reshape(*output.shape)
+
+
+@rule("aten::permute")
+def _permute(x: Map, dims: Sequence[int]) -> Map:
+    return x.permute(*dims)
+
+
+@rule("aten::transpose")
+def _transpose(x: Map, one: int, other: int) -> Map:
+    if not x.shape:
+        return x
+    order = list(range(len(x.shape)))
+    one, other = x.dim(one), x.dim(other)
+    order[one], order[other] = other, one
+    return x.permute(*order)
+
+
+@rule("aten::t aten::numpy_T aten::mT")
+def _t(x: Map) -> Map:
+    return x if len(x.shape) < 2 else x.permute(1, 0)
+
+
+@rule("aten::expand")
+def _expand(x: Map, size: Sequence[int], **_: Any) -> Map:
+    return x.expand(*size)
+
+
+@rule("aten::unsqueeze")
+def _unsqueeze(x: Map, dim: int) -> Map:
+    return x.unsqueeze(dim)
+
+
+@rule("aten::squeeze")
+def _squeeze(x: Map, dims: Any = None, *, output: Tensor) -> Map:
+    if len(x.shape) == output.dim():
+        return x
+    if dims is None:
+        chosen = [d for d, n in enumerate(x.shape) if n == 1]
+    else:
+        chosen = [d for d in per_axis(dims, 1) if x.shape[x.dim(d)] == 1]
+    return x.squeeze(chosen)
+
+
+@rule("aten::slice")
+def _slice(x: Map, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Map:
+    return x.slice(dim, start or 0, end, step)
+
+
+@rule("aten::select")
+def _select(x: Map, dim: int, index: int) -> Map:
+    return x.select(dim, index)
+
+
+@rule("aten::unbind")
+def _unbind(x: Map, dim: int = 0) -> list[Map]:
+    return [x.select(dim, i) for i in range(x.shape[x.dim(dim)])]
+
+
+@rule("aten::split aten::split_with_sizes aten::unsafe_split aten::unsafe_split_with_sizes")
+def _split(x: Map, sizes: Any, dim: int = 0, *, output: Any) -> list[Map]:
+    parts, start = [], 0
+    for one in output:
+        length = one.shape[x.dim(dim)]
+        parts.append(x.slice(dim, start, start + length))
+        start += length
+    return parts
+
+
+@rule("aten::unfold")
+def _unfold(x: Map, dim: int, size: int, step: int) -> Map:
+    dim = x.dim(dim)
+    count = (x.shape[dim] - size) // step + 1
+    index = (np.arange(count)[:, None] * step + np.arange(size)).ravel()
+    found = x.take(dim, index).reshape(*x.shape[:dim], count, size, *x.shape[dim + 1 :])
+    order = [d for d in range(len(found.shape)) if d != dim + 1]
+    return found.permute(*order, dim + 1)
+
+
+@rule("aten::diagonal")
+def _diagonal(x: Map, offset: int = 0, dim1: int = 0, dim2: int = 1, *, output: Tensor) -> Map:
+    dim1, dim2 = x.dim(dim1), x.dim(dim2)
+    places: list[Any] = [None] * len(x.shape)
+    along = np.arange(output.shape[-1])
+    places[dim1], places[dim2] = along + max(0, -offset), along + max(0, offset)
+    rest = [d for d in range(len(x.shape)) if d not in (dim1, dim2)]
+    moved = x.permute(dim1, dim2, *rest)
+    found = moved.index(
+        [places[dim1], places[dim2], *[None] * len(rest)],
+        (output.shape[-1], *(x.shape[d] for d in rest)),
+    )
+    return found.permute(*range(1, len(rest) + 1), 0)
+
+
+@rule("aten::cat")
+def _cat(parts: Sequence[Any], dim: int = 0, *, output: Tensor) -> Map:
+    maps = [p for p in parts if isinstance(p, Map)]
+    blank = maps[0]
+    full = [
+        p if isinstance(p, Map) else blank.nothing(tuple(p.shape))
+        for p in parts
+        if tuple(p.shape) != (0,)  # torch lets an empty list's tensor pass
+    ]
+    return blank.run.joined(full, dim % output.dim())
+
+
+@rule("aten::stack")
+def _stack(parts: Sequence[Any], dim: int = 0, *, output: Tensor) -> Map:
+    blank = first_map(*parts)
+    dim %= output.dim()
+    full = [p if isinstance(p, Map) else blank.nothing(tuple(p.shape)) for p in parts]
+    return blank.run.joined([p.unsqueeze(dim) for p in full], dim)
+
+
+@rule("aten::flip")
+def _flip(x: Map, dims: Sequence[int]) -> Map:
+    for dim in dims:
+        x = x.take(dim, np.arange(x.shape[x.dim(dim)])[::-1])
+    return x
+
+
+@rule("aten::rot90")
+def _rot90(x: Map, k: int = 1, dims: Sequence[int] = (0, 1)) -> Map:
+    one, other = (x.dim(d) for d in dims)
+    for _ in range(k % 4):
+        x = _transpose(_flip(x, [other]), one, other)
+    return x
+
+
+@rule("aten::roll")
+def _roll(x: Map, shifts: Any, dims: Any = ()) -> Map:
+    if not per_axis(dims, 1):
+        flat: Map = _roll(x.reshape(prod(x.shape)), per_axis(shifts, 1), [0])
+        return flat.reshape(*x.shape)
+    for shift, dim in zip(per_axis(shifts, 1), per_axis(dims, 1), strict=True):
+        n = x.shape[x.dim(dim)]
+        x = x.take(dim, (np.arange(n) - shift) % n)
+    return x
+
+
+@rule("aten::repeat")
+def _repeat(x: Map, repeats: Sequence[int]) -> Map:
+    x = x.expand(*[1] * (len(repeats) - len(x.shape)), *x.shape)
+    for dim, times in enumerate(repeats):
+        if times != 1:
+            x = x.take(dim, np.tile(np.arange(x.shape[dim]), times))
+    return x
+
+
+@rule("aten::repeat_interleave")
+def _repeat_interleave(x: Map, repeats: Any, dim: Any = None, **_: Any) -> Map:
+    if not isinstance(repeats, int):
+        raise MapError("repeats must be one number: with one for each entry it cannot be traced")
+    if dim is None:
+        x, dim = x.reshape(prod(x.shape)), 0
+    return x.take(dim, np.repeat(np.arange(x.shape[x.dim(dim)]), repeats))
+
+
+@rule("aten::channel_shuffle aten::native_channel_shuffle")
+def _channel_shuffle(x: Map, groups: int) -> Map:
+    c = x.shape[1]
+    order = np.arange(c).reshape(groups, c // groups).T.ravel()
+    return x.take(1, order)
+
+
+@rule("aten::pixel_shuffle")
+def _pixel_shuffle(x: Map, r: int) -> Map:
+    *lead, c, h, w = x.shape
+    n = len(lead)
+    found = x.reshape(*lead, c // r**2, r, r, h, w)
+    found = found.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2)
+    return found.reshape(*lead, c // r**2, h * r, w * r)
+
+
+@rule("aten::pixel_unshuffle")
+def _pixel_unshuffle(x: Map, r: int) -> Map:
+    *lead, c, h, w = x.shape
+    n = len(lead)
+    found = x.reshape(*lead, c, h // r, r, w // r, r)
+    found = found.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3)
+    return found.reshape(*lead, c * r**2, h // r, w // r)
+
+
+@rule("aten::im2col")
+def _im2col(
+    x: Map, kernel: Any, dilation: Any, padding: Any, stride: Any, *, output: Tensor
+) -> Map:
+    (kh, kw), (dh, dw), (ph, pw), (sh, sw) = (
+        per_axis(v, 2) for v in (kernel, dilation, padding, stride)
+    )
+    batched = x if len(x.shape) == 4 else x.unsqueeze(0)
+    b, c, h, w = batched.shape
+    oh = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1
+    ow = (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+
+    def places(n: int, k: int, d: int, p: int, s: int, out: int) -> tuple[Array, Array, Array]:
+        at = (np.arange(k)[:, None] * d + np.arange(out) * s - p).ravel()
+        return np.where((at < 0) | (at >= n), -1, at), at < 0, at >= n
+
+    found = batched.take(2, *places(h, kh, dh, ph, sh, oh)).take(3, *places(w, kw, dw, pw, sw, ow))
+    found = found.reshape(b, c, kh, oh, kw, ow).permute(0, 1, 2, 4, 3, 5)
+    return found.reshape(*((b,) if len(x.shape) == 4 else ()), c * kh * kw, oh * ow)
+
+
+@rule("aten::col2im")
+def _col2im(
+    x: Map, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any, *, output: Tensor
+) -> Map:
+    (kh, kw), (dh, dw), (ph, pw), (sh, sw) = (
+        per_axis(v, 2) for v in (kernel, dilation, padding, stride)
+    )
+    h, w = size
+    batched = x if len(x.shape) == 3 else x.unsqueeze(0)
+    b, rows, _ = batched.shape
+    c = rows // (kh * kw)
+    oh = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1
+    ow = (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+    cols = batched.reshape(b, c, kh, kw, oh, ow)
+
+    def laid(part: Map, dim: int, n: int, at: Array) -> Map:
+        """Entry o of a dim put to place at[o] of n."""
+        index = np.full(n, -1)
+        good = (at >= 0) & (at < n)
+        index[at[good]] = np.arange(len(at))[good]
+        return part.take(dim, index)
+
+    parts = []
+    for i, j in product(range(kh), range(kw)):
+        one = cols.select(2, i).select(2, j)
+        one = laid(one, 2, h, np.arange(oh) * sh - ph + i * dh)
+        parts.append(laid(one, 3, w, np.arange(ow) * sw - pw + j * dw))
+    found = parts[0].elementwise(*parts[1:])
+    return found if len(x.shape) == 3 else found.squeeze([0])
+
+
+# Indexing by constants; by what depends on the input it cannot be traced.
+
+
+DECIDED = (
+    "decides by values which positions it reads, so that they differ from input to input. Trace "
+    "the part before it, or register a rule of your own for what it may read"
+)
+
+
+def _refuse_values(run: Run, *_: Any) -> None:
+    raise TraceError(f"{run.where()} {DECIDED}")
+
+
+def _refuse_numbers(run: Run, *_: Any) -> None:
+    raise TraceError(
+        f"{run.where()} hands numbers that depend on the input to Python (item, bool, int, a "
+        f"comparison in an if), and rflib.trace runs without numbers. Take this step out of "
+        f"forward, or trace the part before it"
+    )
+
+
+def _refuse_index(run: Run, x: Any, *rest: Any) -> None:
+    indices = list(tensors(rest[:-1] if len(rest) > 1 else rest))
+    if any(run.map_of(t) is not None for t in indices):
+        raise TraceError(f"{run.where()} {DECIDED}")
+
+
+def _known(index: Any, run: Run) -> Any:
+    if index is None:
+        return None
+    if isinstance(index, Map):
+        raise MapError(f"it {DECIDED}")
+    value = run.value_of(index)
+    if value is None:
+        raise MapError("the values of its index were not kept: make it in forward, or smaller")
+    return value.numpy()
+
+
+@rule("aten::index aten::_unsafe_index")
+def _index(x: Any, indices: Sequence[Any], *, output: Tensor) -> Map:
+    run = first_map(x, *indices).run
+    places = [_known(i, run) for i in indices]
+    return x.index(places, tuple(output.shape))  # type: ignore[no-any-return]
+
+
+@rule("aten::index_select")
+def _index_select(x: Any, dim: int, index: Any) -> Map:
+    run = first_map(x, index).run
+    return x.take(dim, np.atleast_1d(_known(index, run)))  # type: ignore[no-any-return]
+
+
+@rule("aten::gather")
+def _gather(x: Any, dim: int, index: Any, **_: Any) -> Map:
+    run = first_map(x, index).run
+    places = _known(index, run)
+    dim = x.dim(dim)
+    grid: list[Any] = list(np.indices(places.shape, sparse=True))
+    grid[dim] = places
+    return x.index(grid, places.shape)  # type: ignore[no-any-return]
+
+
+@rule("aten::index_put")
+def _index_put(x: Any, indices: Sequence[Any], value: Any, accumulate: bool = False) -> Map:
+    run = first_map(x, value, *(i for i in indices if i is not None)).run
+    places = [_known(i, run) for i in indices]
+    base = x if isinstance(x, Map) else run.constant(tuple(x.shape))
+    new = value if isinstance(value, Map) else run.constant(tuple(value.shape))
+    return run.put(base, places, new, accumulate)
+
+
+@rule("aten::slice_scatter")
+def _slice_scatter(
+    x: Any, value: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Map:
+    run = first_map(x, value).run
+    base = x if isinstance(x, Map) else run.constant(tuple(x.shape))
+    new = value if isinstance(value, Map) else run.constant(tuple(value.shape))
+    places: list[Any] = [None] * len(base.shape)
+    dim = base.dim(dim)
+    places[dim] = np.arange(base.shape[dim])[slice(start, end, step)]
+    return run.put(base, places, new, False)
+
+
+BY_VALUES = (
+    "aten::grid_sampler_2d aten::grid_sampler_3d aten::max_unpool2d aten::max_unpool3d "
+    "torchvision::deform_conv2d torchvision::roi_align torchvision::roi_pool torchvision::nms "
+    "aten::nonzero aten::masked_select aten::_unique2 aten::unique_dim aten::bincount "
+    "aten::scatter aten::scatter_add aten::take aten::masked_scatter aten::searchsorted "
+    "aten::bucketize aten::histc aten::index_add aten::index_copy aten::scatter_reduce"
+)
+
+
+@rule(BY_VALUES + " aten::_local_scalar_dense aten::equal aten::is_nonzero aten::item")
+def _refused(*_: Any) -> None:
+    """Never called: what stands in REFUSED raises first."""
+
+
+for _name in BY_VALUES.split():
+    REFUSED[_name] = _refuse_values
+for _name in ("aten::_local_scalar_dense", "aten::equal", "aten::is_nonzero", "aten::item"):
+    REFUSED[_name] = _refuse_numbers
+for _name in ("aten::index", "aten::_unsafe_index", "aten::index_put"):
+    REFUSED[_name] = _refuse_index
+
+
+# Along whole dims.
+
+
+@rule(
+    "aten::sum aten::mean aten::amax aten::amin aten::prod aten::any aten::all aten::logsumexp "
+    "aten::linalg_vector_norm aten::norm aten::var aten::std aten::nansum aten::count_nonzero "
+    "aten::max aten::min aten::median aten::argmax aten::argmin aten::var_mean aten::std_mean "
+    "aten::nanmedian aten::mode aten::kthvalue aten::aminmax"
+)
+def _reduction(x: Any, *args: Any, output: Any, **kwargs: Any) -> Any:
+    name = x.run.operator if isinstance(x, Map) else ""
+    rest = list(args)
+    if name in ("aten::max", "aten::min") and rest and isinstance(rest[0], (Map, Tensor)):
+        return x.elementwise(rest[0])  # the larger of two tensors
+    if name in ("aten::linalg_vector_norm", "aten::norm", "aten::kthvalue") and rest:
+        rest = rest[1:]
+    if name == "aten::logsumexp" or rest:
+        dims = rest[0] if rest else kwargs.get("dim")
+    else:
+        dims = kwargs.get("dim")
+    several = isinstance(output, (list, tuple))
+    shape = tuple((output[0] if several else output).shape)
+    if isinstance(dims, (bool, float)) or dims is None or dims == []:
+        chosen: Any = tuple(range(len(x.shape)))
+    else:
+        chosen = dims
+    found = x.merge(chosen, keepdim=len(shape) == len(x.shape))
+    return [found] * len(output) if several else found
+
+
+@rule(
+    "aten::_softmax aten::_log_softmax aten::_safe_softmax aten::softmax aten::log_softmax "
+    "aten::sort aten::topk aten::argsort"
+)
+def _along(x: Map, *args: Any, output: Any, **kwargs: Any) -> Any:
+    if x.run.operator == "aten::topk":
+        k, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", -1)
+        whole = x.merge(dim, keepdim=True)
+        found = whole.expand(*(k if d == x.dim(dim) else n for d, n in enumerate(x.shape)))
+        return [found] * len(output)
+    numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
+    dim = numbers[0] if numbers else kwargs.get("dim", -1)
+    found = x.spread(dim)
+    return [found] * len(output) if isinstance(output, (list, tuple)) else found
+
+
+@rule("aten::cumsum aten::cumprod aten::cummax aten::cummin aten::logcumsumexp")
+def _cumulative(x: Map, dim: int, *_: Any, output: Any, **__: Any) -> Any:
+    found = x.accumulate(dim)
+    return [found] * len(output) if isinstance(output, (list, tuple)) else found
+
+
+@rule("aten::native_layer_norm aten::_fused_rms_norm aten::rms_norm")
+def _layer_norm(x: Map, shape: Sequence[int], *_: Any, output: Any) -> Any:
+    dims = tuple(range(-len(shape), 0))
+    found = x.spread(dims)
+    if not isinstance(output, (list, tuple)):
+        return found
+    statistics = [x.merge(dims, keepdim=True)] * (len(output) - 1)
+    return [found, *statistics]
+
+
+@rule("aten::native_group_norm")
+def _group_norm(
+    x: Map, weight: Any, bias: Any, n: int, c: int, hw: int, groups: int, eps: float
+) -> list[Map]:
+    split = x.reshape(n, groups, c // groups, *x.shape[2:])
+    found = split.spread(tuple(range(2, len(split.shape)))).reshape(*x.shape)
+    statistics = split.merge(tuple(range(2, len(split.shape))))
+    return [found, statistics, statistics]
+
+
+@rule(
+    "aten::native_batch_norm aten::_native_batch_norm_legit aten::batch_norm "
+    "aten::_native_batch_norm_legit_no_training aten::_batch_norm_with_update "
+    "aten::_batch_norm_no_update aten::cudnn_batch_norm aten::miopen_batch_norm"
+)
+def _batch_norm(x: Any, *args: Any, output: Any, **_: Any) -> Any:
+    maps = [a for a in (x, *args) if isinstance(a, Map)]
+    rest = len(output) - 1
+    name = maps[0].run.operator
+    training = any(a is True for a in args)
+    if not isinstance(x, Map) or len(maps) > 1:
+        raise MapError("a scale or shift that depends on the input must be applied by a product")
+    if not training or "no_training" in name:
+        return [x, *[None] * rest]
+    dims = (0, *range(2, len(x.shape)))
+    statistics = x.merge(dims)
+    return [x.spread(dims), statistics, statistics, *[None] * (rest - 2)]
+
+
+@rule("aten::mm aten::bmm aten::mv aten::dot aten::matmul aten::_int_mm")
+def _product(a: Any, b: Any, **_: Any) -> Map:
+    run = first_map(a, b).run
+    vector = len(b.shape) == 1
+    parts = []
+    if isinstance(a, Map):
+        rows = a.merge(-1, keepdim=not vector)
+        parts.append(rows)
+    if isinstance(b, Map):
+        parts.append(b.merge(-1 if vector else -2, keepdim=not vector))
+    shape = (
+        tuple(a.shape[:-1])
+        if vector
+        else (
+            *np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2])),
+            a.shape[-2],
+            b.shape[-1],
+        )
+    )
+    return run.united(parts).expand(*shape)
+
+
+@rule("aten::addmm aten::baddbmm aten::addmv aten::addbmm")
+def _added_product(bias: Any, a: Any, b: Any, *, output: Tensor, **_: Any) -> Map:
+    run = first_map(bias, a, b).run
+    parts = [bias] if isinstance(bias, Map) else []
+    if isinstance(a, Map) or isinstance(b, Map):
+        parts.append(_product(a, b))
+    return run.united(parts).expand(*output.shape)
+
+
+@rule("aten::_trilinear aten::_cdist_forward aten::cross aten::linalg_cross")
+def _sees_all(*args: Any, output: Tensor, **_: Any) -> Map:
+    raise MapError("it mixes dims in a way that rflib.trace has no rule for")
+
+
+@rule("aten::_fft_r2c aten::_fft_c2c aten::_fft_c2r")
+def _fft(x: Map, dims: Any, *_: Any, output: Tensor, **__: Any) -> Map:
+    whole = x.merge(tuple(dims), keepdim=True)
+    return whole.expand(*output.shape)
+
+
+@rule(
+    "aten::_scaled_dot_product_flash_attention_for_cpu aten::_scaled_dot_product_flash_attention "
+    "aten::_scaled_dot_product_efficient_attention aten::_scaled_dot_product_attention_math "
+    "aten::_scaled_dot_product_cudnn_attention "
+    "aten::_scaled_dot_product_fused_attention_overrideable"
+)
+def _attention(q: Any, k: Any, v: Any, *_: Any, output: Any, **__: Any) -> list[Any]:
+    return [_attend(q, k, v, causal=False), *[None] * (len(output) - 1)]
+
+
+def _attend(q: Any, k: Any, v: Any, causal: bool) -> Map:
+    run = first_map(q, k, v).run
+    keys = [m.merge(-1, keepdim=True) for m in (k,) if isinstance(m, Map)]
+    keys += [v] if isinstance(v, Map) else []
+    parts = [q.merge(-1, keepdim=True)] if isinstance(q, Map) else []
+    if keys:
+        seen = run.united(keys).expand(*tuple(v.shape))
+        if causal:
+            length, positions = q.shape[-2], seen.shape[-2]
+            seen = seen.accumulate(-2)
+            seen = seen.take(-2, np.minimum(np.arange(length), positions - 1))
+        else:
+            seen = seen.merge(-2, keepdim=True)
+        parts.append(seen)
+    lead = np.broadcast_shapes(tuple(q.shape[:-2]), tuple(v.shape[:-2]))
+    return run.united(parts).expand(*lead, q.shape[-2], v.shape[-1])
+
+
+# Functions that know more than their operators.
+
+
+def _circular(run: Run, maps: dict[int, Map], x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """F.pad with mode="circular": torch writes it as copies into slices."""
+    names = dict(zip(("pad", "mode", "value"), args, strict=False)) | kwargs
+    if names.get("mode") != "circular" or id(x) not in maps:
+        return None
+    found = _padded(maps[id(x)], list(names["pad"]), "circular")
+    output = torch.empty(found.shape, dtype=x.dtype, device=META)
+    run.follow(output, found)
+    return output
+
+
+def _causal(
+    run: Run, maps: dict[int, Map], q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any
+) -> Any:
+    """Causal attention: torch writes it as a mask of numbers."""
+    names = dict(zip(("attn_mask", "dropout_p", "is_causal"), args, strict=False)) | kwargs
+    if not names.get("is_causal") or names.get("enable_gqa"):
+        return None
+    asked, keys, values = (maps.get(id(t), t) for t in (q, k, v))
+    found = _attend(asked, keys, values, causal=True)
+    output = torch.empty(found.shape, dtype=q.dtype, device=META)
+    run.follow(output, found)
+    return output
+
+
+FUNCTIONS["pad"] = _circular
+FUNCTIONS["scaled_dot_product_attention"] = _causal
+
+
+# Shapes of the most frequent results, ten times faster than asking the operator.
+
+
+def _convolution_shape(
+    x: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor | None:
+    axes = weight.dim() - 2
+    if transposed or x.dim() != axes + 2 or x.shape[1] != weight.shape[1] * groups:
+        return None  # torch says what is wrong with it
+    if x.dtype != weight.dtype or not len(stride) == len(padding) == len(dilation) == axes:
+        return None
+    shape = [x.shape[0], weight.shape[0]]
+    for n, k, s, p, d in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True):
+        shape.append((n + 2 * p - d * (k - 1) - 1) // s + 1)
+    if min(shape) < 1:
+        return None
+    return torch.empty(shape, dtype=x.dtype, device=META)
+
+
+def _batch_norm_shape(x: Tensor, *_: Any) -> list[Tensor] | None:
+    return [torch.empty(x.shape, dtype=x.dtype, device=META), *torch.empty((2, 0), device=META)]
+
+
+FAST["aten::convolution"] = _convolution_shape
+FAST["aten::native_batch_norm"] = _batch_norm_shape
