@@ -411,16 +411,17 @@ def progression(first: Array, last: Array, free: Array) -> Measure | None:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], free.astype(np.int8), [0]])))
     begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
     lo, hi = first[begin:end].astype(np.int64), last[begin:end].astype(np.int64)
-    # Near the ends there may be units that are cut where no border is: by a crop, say.
-    size, quarter = int((hi - lo).max()), len(lo) // 4
-    lo, hi, begin = (
-        lo[quarter : len(lo) - quarter],
-        hi[quarter : len(hi) - quarter],
-        begin + quarter,
-    )
-    period, step = repeat(lo, hi)
-    if not step or int((hi - lo).max()) < size:
+    # Near the ends units may be cut where no border is, by a crop say: they must fit the pattern.
+    quarter = len(lo) // 4
+    inner = slice(quarter, len(lo) - quarter)
+    period, step = repeat(lo[inner], hi[inner])
+    if not step:
         return None
+    turn, phase = np.divmod(np.arange(len(lo)) - quarter, period)
+    moved = turn * step
+    if (lo < lo[inner][phase] + moved).any() or (hi > hi[inner][phase] + moved).any():
+        return None
+    lo, hi, begin = lo[inner], hi[inner], begin + quarter
     jump = Fraction(int(step), period)
     counted = Counter((hi - lo + 1)[:period].tolist())
     sizes = sorted(((k, Fraction(c, period)) for k, c in counted.items()), reverse=True)
