@@ -35,7 +35,14 @@ def chain(layer_list: Sequence[tuple[int, int]], channels: int) -> nn.Sequential
 
 def convolution(conv: Conv) -> nn.Conv2d:
     return nn.Conv2d(
-        conv.channels_in, conv.channels_out, conv.kernel, conv.stride, conv.padding, bias=False
+        conv.channels_in,
+        conv.channels_out,
+        conv.kernel,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        conv.groups,
+        bias=False,
     )
 
 
@@ -83,10 +90,13 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(stages["layer4"][-1].main[-1].channels_out, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """Everything before the mean over the map."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.avgpool(self.features(x)).flatten(1))  # type: ignore[no-any-return]
 
 
 def stem_convolutions(stem: Stem) -> nn.Module:

@@ -6,6 +6,8 @@ layers look (the jump) and how much every one of them costs, and it adds a littl
 which come the layers for the recurrence, the costs, and the torch module. Nothing here needs torch
 until a module is built.
 
+`NAMES` lists the networks whose fields people ask for, and `build` makes one of them.
+
 Costs are counted, not measured: a weight is one number of a kernel (no bias, no batch-norm), a
 multiply-add is one product with its sum, an activation is one output value of a convolution or a
 pool. Batch size 1.
@@ -19,6 +21,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from rflib._zoo import NAMES, Network, build
 from rflib.inputsize import output_size
 from rflib.layers import Layer, switch, whole
 from rflib.recurrence import recurrence
@@ -29,15 +32,18 @@ if TYPE_CHECKING:
 __all__ = [
     "CNN_LAYERS",
     "DEPTHS",
+    "NAMES",
     "STEMS",
     "Block",
     "Conv",
     "Costs",
     "LayerCost",
+    "Network",
     "Pool",
     "Stage",
     "Stem",
     "blocks",
+    "build",
     "cnn",
     "costs",
     "padding_for",
@@ -81,6 +87,8 @@ class Conv:
 
     >>> Conv(7, 3, 64, stride=2, padding=3).weights
     9408
+    >>> print(Conv(3, 128, 128, padding=2, dilation=2, groups=32))
+    3×3 128→128, dilation 2, groups 32
     """
 
     kernel: int
@@ -88,24 +96,35 @@ class Conv:
     channels_out: int
     stride: int = 1
     padding: int = 0
+    dilation: int = 1
+    groups: int = 1
 
     def __post_init__(self) -> None:
         _check_window(self)
         whole("channels_in", self.channels_in, 1)
         whole("channels_out", self.channels_out, 1)
+        whole("dilation", self.dilation, 1)
+        whole("groups", self.groups, 1)
+        if self.channels_in % self.groups or self.channels_out % self.groups:
+            raise ValueError(
+                f"groups is {self.groups}; allowed: a divisor of both channels_in "
+                f"({self.channels_in}) and channels_out ({self.channels_out})"
+            )
 
     @cached_property
     def layer(self) -> Layer:
         """The layer for the recurrence, without the channels."""
-        return Layer(self.kernel, self.stride, self.padding, name=str(self))
+        return Layer(self.kernel, self.stride, self.padding, self.dilation, name=str(self))
 
     @property
     def weights(self) -> int:
-        """kernel * kernel * channels in * channels out."""
-        return self.kernel**2 * self.channels_in * self.channels_out
+        """kernel * kernel * channels in * channels out / groups."""
+        return self.kernel**2 * self.channels_in * self.channels_out // self.groups
 
     def __str__(self) -> str:
-        return f"{_window(self)} {self.channels_in}→{self.channels_out}"
+        more = (("dilation", self.dilation), ("groups", self.groups))
+        rest = "".join(f", {name} {value}" for name, value in more if value != 1)
+        return f"{_window(self)} {self.channels_in}→{self.channels_out}{rest}"
 
 
 @dataclass(frozen=True)
