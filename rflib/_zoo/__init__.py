@@ -72,12 +72,29 @@ NAMES: Mapping[str, Network] = MappingProxyType(
             _image(224),
             "inception.googlenet",
         ),
+        "inception_v2": Network(
+            "Inception-v2, padded as in TensorFlow slim",
+            "Ioffe and Szegedy 2015",
+            "ioffe2015",
+            _image(224),
+            "slim.inception_v2",
+        ),
         "inception_v3": Network(
             "Inception-v3",
             "Szegedy et al. 2016",
             "szegedy2016",
             _image(299),
             "inception.inception_v3",
+        ),
+        "inception_v4": Network(
+            "Inception-v4", "Szegedy et al. 2017", "szegedy2017", _image(299), "slim.inception_v4"
+        ),
+        "inception_resnet_v2": Network(
+            "Inception-ResNet-v2",
+            "Szegedy et al. 2017",
+            "szegedy2017",
+            _image(299),
+            "slim.inception_resnet_v2",
         ),
         "squeezenet1_1": Network(
             "SqueezeNet 1.1",
@@ -129,6 +146,40 @@ NAMES: Mapping[str, Network] = MappingProxyType(
         ),
         "efficientnet_b0": Network(
             "EfficientNet-B0", "Tan and Le 2019", "tan2019", _image(224), "mobile.efficientnet_b0"
+        ),
+        "shufflenet_v2_x1_0": Network(
+            "ShuffleNet-v2", "Ma et al. 2018", "ma2018", _image(224), "modern.shufflenet_v2_x1_0"
+        ),
+        "regnet_x_400mf": Network(
+            "RegNet-X of 400 million multiply-adds",
+            "Radosavovic et al. 2020",
+            "radosavovic2020",
+            _image(224),
+            "modern.regnet_x_400mf",
+        ),
+        "regnet_y_400mf": Network(
+            "RegNet-Y, the same with squeeze-and-excitation",
+            "Radosavovic et al. 2020",
+            "radosavovic2020",
+            _image(224),
+            "modern.regnet_y_400mf",
+        ),
+        "convnext_tiny": Network(
+            "ConvNeXt-T", "Liu et al. 2022", "liu2022", _image(224), "modern.convnext_tiny"
+        ),
+        "swin_t": Network(
+            "Swin-T, attention in shifted windows",
+            "Liu et al. 2021",
+            "liu2021",
+            _image(224),
+            "attention.swin_t",
+        ),
+        "vit_b_16": Network(
+            "ViT-B/16, attention over all patches",
+            "Dosovitskiy et al. 2021",
+            "dosovitskiy2021",
+            _image(224),
+            "attention.vit_b_16",
         ),
         "fcn_resnet50": Network(
             "FCN on a dilated ResNet-50",
