@@ -88,6 +88,17 @@ def test_224_becomes_112_with_padding_3_only():
     assert rflib.output_size([Conv(7, 3, 64, 2).layer], 224) == 109
 
 
+@pytest.mark.parametrize(("dilation", "groups"), [(1, 1), (2, 1), (1, 4), (3, 2)])
+def test_dilation_and_groups_are_those_of_the_torch_module(dilation, groups):
+    from rflib._torchnets import convolution
+
+    described = Conv(3, 8, 12, stride=2, padding=dilation, dilation=dilation, groups=groups)
+    made = convolution(described)
+    assert described.weights == made.weight.numel()
+    assert rflib.receptive_field([described.layer]) == rflib.receptive_field(made)[0]
+    assert made(torch.zeros(1, 8, 30, 30)).shape[2] == rflib.output_size([described.layer], 30)
+
+
 @pytest.mark.parametrize("kernel", range(1, 12))
 @pytest.mark.parametrize("stride", range(1, 9))
 def test_padding_is_the_least_that_makes_n_over_stride_outputs(kernel, stride):
@@ -278,6 +289,8 @@ def test_cnn_is_35():
         (lambda: costs("resnet", image=True), TypeError, "image must be"),
         (lambda: Conv(3, 0, 64), ValueError, "channels_in must be"),
         (lambda: Conv(3, 3, 64, padding=-1), ValueError, "padding must be"),
+        (lambda: Conv(3, 6, 8, groups=4), ValueError, "groups is 4; allowed: a divisor of both"),
+        (lambda: Conv(3, 6, 8, dilation=0), ValueError, "dilation must be"),
         (lambda: Pool(stride=0), ValueError, "stride must be"),
         (lambda: Stem("mine", ()), ValueError, "convs is empty"),
         (lambda: Stem("mine", (Conv(3, 3, 8), Conv(3, 16, 8))), ValueError, "must be those"),

@@ -198,13 +198,12 @@ NAMES: Mapping[str, Network] = MappingProxyType(
         "unet": Network(
             "U-Net", "Ronneberger et al. 2015", "ronneberger2015", _image(512, 1), "dense.unet"
         ),
-        "patchgan70": Network(
-            "PatchGAN, the discriminator of pix2pix",
+        "patchgan": Network(
+            "PatchGAN, the discriminator of pix2pix for patches of 70 pixels",
             "Isola et al. 2017",
             "isola2017",
             _image(256, 6),
             "dense.patchgan",
-            {"strided": 3},
         ),
         "espcn": Network(
             "ESPCN, super-resolution by 3",
