@@ -1,27 +1,49 @@
-"""What the probe is given: its arguments checked, and a copy of the model to work on.
+"""What `probe` and `effective` are given: arguments checked, and a copy of the model to work on.
 
-The reader's model is never run and never changed.  The copy is in float64, in eval mode, on the
-CPU, and every parameter is positive.  What cannot be used is refused in words.
+The reader's model is never run and never changed.  The copy is in eval mode, on the CPU, and the
+reader's hooks are not on it; for the probe every parameter is positive.  What cannot be used is
+refused in words.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
 from operator import index
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rflib._linear import ProbeError
+
 
 class InputSizeError(ValueError):
     """This input is too small for the model, or for the unit; a larger one may do."""
 
 
-def positive_copy(model: nn.Module, seed: int) -> nn.Module:
-    """The model's copy on the CPU in float64, in eval mode, with positive random parameters."""
+@contextmanager
+def apart(dtype: torch.dtype = torch.float64) -> Iterator[None]:
+    """Gradients on whatever surrounds the call; torch's random state and types as before."""
+    before, state = torch.get_default_dtype(), torch.get_rng_state()
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+        ):
+            torch.set_default_dtype(dtype)
+            yield
+    finally:
+        torch.set_default_dtype(before)
+        torch.set_rng_state(state)
+
+
+def plain_copy(model: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """The model's copy on the CPU, in eval mode, with its own weights, of which none is trained."""
     _check_parameters(model)
     loose = {
         id(value): value.detach().clone()  # copy.deepcopy refuses tensors that were computed
@@ -33,18 +55,124 @@ def positive_copy(model: nn.Module, seed: int) -> nn.Module:
         twin = copy.deepcopy(model, loose)
     except Exception as error:
         raise TypeError(
-            f"model: this {type(model).__name__} cannot be copied by copy.deepcopy, and the probe "
+            f"model: this {type(model).__name__} cannot be copied by copy.deepcopy, and rflib "
             f"works on a copy only: {type(error).__name__}: {error}"
         ) from error
-    twin = twin.cpu().double().eval().requires_grad_(False)
+    twin = twin.cpu().to(dtype).eval().requires_grad_(False)
+    for module in twin.modules():
+        _drop_hooks(module)
+    return twin
+
+
+def positive_copy(model: nn.Module, seed: int) -> nn.Module:
+    """The model's copy in float64 with positive random parameters."""
+    twin = plain_copy(model)
     draw = torch.Generator().manual_seed(seed)
     for parameter in twin.parameters():
         if parameter.is_floating_point():
             values = torch.rand(parameter.shape, generator=draw, dtype=torch.float64, device="cpu")
             parameter.data = values + 0.5
-    for module in twin.modules():
-        _drop_hooks(module)
     return twin
+
+
+class Watched:
+    """A copy that tells where its forward is, and keeps what one submodule puts out."""
+
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        self.model = model
+        names = dict(model.named_modules(remove_duplicate=False))
+        self.layer, _, call = (layer, "", "") if layer in names else layer.partition("@")
+        if self.layer not in names:
+            near = get_close_matches(self.layer, names, 5, 0.4) or list(names)[1:6]
+            raise ValueError(
+                f"layer={layer!r} is not a submodule of this {type(model).__name__}; near it: "
+                f"{', '.join(map(repr, near)) or 'it has no submodules'}"
+            )
+        if call and not (call.isdecimal() and int(call)):
+            raise ValueError(f"layer={layer!r}: after @ goes the number of the call, from 1")
+        self.call = int(call or 0)  # 0: the last
+        self.outputs: list[Any] = []
+        self.path: list[str] = []
+        for name, module in model.named_modules():
+            module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name))
+            module.register_forward_hook(lambda *_: (self.path.pop(), None)[1])
+        names[self.layer].register_forward_hook(self.keep)
+
+    def keep(self, module: nn.Module, args: Any, output: Any) -> None:
+        # A clone, since what comes after may work in place.
+        wanted = not self.call or len(self.outputs) + 1 == self.call
+        if not self.call:
+            self.outputs[:] = [None] * len(self.outputs)
+        kept = output.clone() if isinstance(output, Tensor) else output
+        self.outputs.append(kept if wanted else None)
+
+    def forward(self, image: Tensor, argument: str = "input_size") -> None:
+        """Run it on the image, which the caller has given by that argument."""
+        self.outputs.clear()
+        self.path.clear()
+        try:
+            self.model(image.clone())  # it may begin with an operator in place
+        except ProbeError:
+            raise
+        except Exception as error:
+            place = f", in submodule {self.path[-1]!r}" if self.path and self.path[-1] else ""
+            shape = f"{argument}={tuple(image.shape)}"
+            if argument != "input_size":
+                shape = f"{argument}, of which one has the shape {tuple(image.shape)}"
+            raise InputSizeError(
+                f"{shape}: the model's forward fails{place}: {type(error).__name__}: {error}"
+            ) from error
+
+    @property
+    def what(self) -> str:
+        return f"the output of layer {self.layer!r}" if self.layer else "the model's output"
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """Which of the layer's calls was kept, and how many there were."""
+        return self.call or len(self.outputs), len(self.outputs)
+
+    def output(self) -> Tensor:
+        calls = len(self.outputs)
+        if not calls:
+            raise ValueError(f"layer={self.layer!r} is never called in forward: it has no output")
+        if self.call > calls:
+            raise ValueError(
+                f"layer='{self.layer}@{self.call}': it is called {calls} times, so 1 to {calls}"
+            )
+        output = self.outputs[self.call - 1]
+        if not isinstance(output, Tensor):
+            inner = f" with {', '.join(map(repr, output))}" if isinstance(output, dict) else ""
+            count = f" of {len(output)}" if isinstance(output, (tuple, list)) else ""
+            raise TypeError(
+                f"{self.what} is a {type(output).__name__}{count}{inner}, not one tensor: choose "
+                f"with layer= a submodule whose output is one tensor"
+            )
+        if output.dim() < 2 or output.shape[0] != 1 or not output.numel():
+            raise ValueError(
+                f"{self.what} has the shape {tuple(output.shape)}, not (1, channels, *axes) with "
+                f"none of them 0: choose with layer= a submodule with such an output"
+            )
+        return output
+
+    def gradients(
+        self, output: Tensor, leaves: Sequence[Tensor], start: Tensor, again: bool = False
+    ) -> Sequence[Tensor]:
+        """Those of start * output; `again` keeps the graph for another call."""
+        try:
+            return torch.autograd.grad(
+                output,
+                leaves,
+                start,
+                retain_graph=again,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+        except Exception as error:
+            raise ProbeError(
+                f"the model cannot be differentiated (a checkpoint or an autograd.Function inside "
+                f"forward?): {type(error).__name__}: {str(error).splitlines()[0]}"
+            ) from error
 
 
 def _drop_hooks(module: nn.Module) -> None:
@@ -68,7 +196,7 @@ def check_arguments(model: Any, layer: Any, seed: Any) -> None:
         raise TypeError(f"model={short(model)}: must be a torch.nn.Module{hint}")
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise TypeError(
-            "model: a ScriptModule runs outside Python, where the probe cannot replace operators; "
+            "model: a ScriptModule runs outside Python, where operators cannot be replaced; "
             "give the module that it was scripted from"
         )
     _check_forward(model)
@@ -91,8 +219,8 @@ def _check_forward(model: nn.Module) -> None:
     needed = [p.name for p in given if p.default is inspect.Parameter.empty]
     if len(needed) > 1:
         raise TypeError(
-            f"model: forward of {name} needs {len(needed)} inputs ({', '.join(needed)}); the probe "
-            f"gives one. Wrap it in a module whose forward(x) supplies the others as constants"
+            f"model: forward of {name} needs {len(needed)} inputs ({', '.join(needed)}); it "
+            f"gets one. Wrap it in a module whose forward(x) supplies the others as constants"
         )
 
 
@@ -100,7 +228,7 @@ def _check_parameters(model: nn.Module) -> None:
     for module in model.modules():
         if "quantized" in type(module).__module__.split("."):
             raise TypeError(
-                f"model: {type(module).__name__} is quantised and has no float form; probe the "
+                f"model: {type(module).__name__} is quantised and has no float form; take the "
                 f"model from before quantisation"
             )
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
@@ -112,7 +240,7 @@ def _check_parameters(model: nn.Module) -> None:
             )
         if tensor.is_complex() or tensor.is_quantized:
             raise TypeError(
-                f"model: {name!r} has the type {tensor.dtype}; the probe needs real floating point"
+                f"model: {name!r} has the type {tensor.dtype}; must be real floating point"
             )
 
 

@@ -9,10 +9,8 @@ gives the magnitudes.  Idea: Luo et al. 2016 and the numerical probes that follo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from html import escape
 from math import prod
 from typing import Any, NamedTuple
@@ -23,6 +21,8 @@ from torch import Tensor, nn
 from rflib import _rules  # noqa: F401 (registers a rule for each operator)
 from rflib._copy import (
     InputSizeError,
+    Watched,
+    apart,
     centre,
     check_arguments,
     checked_size,
@@ -101,30 +101,18 @@ class Probe:
             for axis, region in enumerate(self.region)
             if not region.empty
         ]
-        return "\n".join([self._subject(), *rows, *(f"  {note}" for note in self._notes())])
+        notes = [f"  {note}" for note in self._notes()]
+        return "\n".join([subject("Receptive field", self), *rows, *notes])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row'>{axis}</th><td>{region.size}</td><td>{region.first}</td>"
-            f"<td>{region.last}</td><td>{_sides(ends) if ends else 'no'}</td></tr>"
+        rows = [
+            (axis, region.size, region.first, region.last, _sides(ends) if ends else "no")
             for axis, (region, ends) in enumerate(zip(self.region, self.clipped, strict=True))
-        )
-        heads = "".join(
-            f"<th scope='col'>{head}</th>" for head in ("axis", "size", "first", "last", "clipped")
-        )
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
-        return (
-            f"<table><caption>{escape(self._subject())}</caption><thead><tr>{heads}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>{notes}"
-        )
-
-    def _subject(self) -> str:
-        unit = f"unit {_numbers(self.unit)} of {times(self.units)}" if self.units else "the unit"
-        call = f" (call {self.calls[0]} of {self.calls[1]})" if self.calls[1] > 1 else ""
-        layer = f" of layer {self.layer!r}{call}" if self.layer else ""
-        return f"Receptive field of {unit}{layer}, input {times(self.input_size[1:])}"
+        ]
+        heads = ("axis", "size", "first", "last", "clipped")
+        return table(subject("Receptive field", self), heads, rows, self._notes())
 
     def _notes(self) -> Iterator[str]:
         if self.region[0].empty:
@@ -196,100 +184,28 @@ def probe(
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
     size = None if input_size is None else checked_size(input_size)
-    with _apart():
+    with apart():
         study = _Study(model, layer or "", seed)
         found = study.grown(unit) if size is None else study.run(size).support(unit)
         return found.result()
 
 
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Gradients on whatever surrounds the call; torch's random state and types as before."""
-    dtype, state = torch.get_default_dtype(), torch.get_rng_state()
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            torch.set_default_dtype(torch.float64)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_rng_state(state)
-
-
-class _Study:
-    """The copy of the model, ready to be run on inputs of several sizes."""
+class _Study(Watched):
+    """The positive copy of the model, ready to be run on inputs of several sizes."""
 
     def __init__(self, model: nn.Module, layer: str, seed: int) -> None:
-        self.model = positive_copy(model, seed)
-        names = dict(self.model.named_modules(remove_duplicate=False))
-        self.layer, _, call = (layer, "", "") if layer in names else layer.partition("@")
-        if self.layer not in names:
-            near = get_close_matches(self.layer, names, 5, 0.4) or list(names)[1:6]
-            raise ValueError(
-                f"layer={layer!r} is not a submodule of this {type(model).__name__}; near it: "
-                f"{', '.join(map(repr, near)) or 'it has no submodules'}"
-            )
-        if call and not (call.isdecimal() and int(call)):
-            raise ValueError(f"layer={layer!r}: after @ goes the number of the call, from 1")
-        self.call = int(call or 0)  # 0: the last
-        self.outputs: list[Any] = []
-        self.path: list[str] = []
-        for name, module in self.model.named_modules():
-            module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name))
-            module.register_forward_hook(lambda *_: (self.path.pop(), None)[1])
-        names[self.layer].register_forward_hook(self.keep)
-
-    def keep(self, module: nn.Module, args: Any, output: Any) -> None:
-        # A clone, since what comes after may work in place.
-        wanted = not self.call or len(self.outputs) + 1 == self.call
-        if not self.call:
-            self.outputs[:] = [None] * len(self.outputs)
-        kept = output.clone() if isinstance(output, Tensor) else output
-        self.outputs.append(kept if wanted else None)
+        super().__init__(positive_copy(model, seed), layer)
 
     def run(self, size: Sequence[int]) -> _Pass:
         """One forward pass of the twin."""
         twin = Twin(len(size) - 2, self.path)
-        self.outputs.clear()
-        self.path.clear()
         image = torch.ones(*size, dtype=torch.float64, requires_grad=True)
-        try:
-            with twin, forget_values():
-                self.model(image.clone())
-        except ProbeError:
-            raise
-        except Exception as error:
-            place = f", in submodule {self.path[-1]!r}" if self.path and self.path[-1] else ""
-            raise InputSizeError(
-                f"input_size={tuple(size)}: the model's forward fails{place}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        return _Pass(self, twin, image, self.output())
-
-    def output(self) -> Tensor:
-        what = f"the output of layer {self.layer!r}" if self.layer else "the model's output"
-        calls = len(self.outputs)
-        if not calls:
-            raise ValueError(f"layer={self.layer!r} is never called in forward: it has no output")
-        if self.call > calls:
-            raise ValueError(
-                f"layer='{self.layer}@{self.call}': it is called {calls} times, so 1 to {calls}"
-            )
-        output = self.outputs[self.call - 1]
-        if not isinstance(output, Tensor):
-            inner = f" with {', '.join(map(repr, output))}" if isinstance(output, dict) else ""
-            count = f" of {len(output)}" if isinstance(output, (tuple, list)) else ""
-            raise TypeError(
-                f"{what} is a {type(output).__name__}{count}{inner}, not one tensor: choose with "
-                f"layer= a submodule whose output is one tensor"
-            )
-        if output.dim() < 2 or output.shape[0] != 1 or not output.numel():
-            raise ValueError(
-                f"{what} has the shape {tuple(output.shape)}, not (1, channels, *axes) with none "
-                f"of them 0: choose with layer= a submodule with such an output"
-            )
+        with twin, forget_values():
+            self.forward(image)
+        output = self.output()
         if not output.requires_grad:
-            raise ProbeError(f"{what} does not depend on the input")
-        return output
+            raise ProbeError(f"{self.what} does not depend on the input")
+        return _Pass(self, twin, image, output)
 
     def grown(self, unit: Any) -> _Pass:
         """Double the input until no border clips the field. A unit's own corner stays a corner."""
@@ -344,21 +260,9 @@ class _Pass:
         start = torch.zeros_like(self.output)
         units: tuple[Any, ...] = (0, slice(None), *self.unit)
         start[units] = 1
-        leaves = [self.image, self.twin.edges]
-        try:
-            image, edges = torch.autograd.grad(
-                self.output,
-                leaves,
-                start,
-                retain_graph=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
-        except Exception as error:
-            raise ProbeError(
-                f"the model cannot be differentiated (a checkpoint or an autograd.Function inside "
-                f"forward?): {type(error).__name__}: {str(error).splitlines()[0]}"
-            ) from error
+        image, edges = self.study.gradients(
+            self.output, [self.image, self.twin.edges], start, again=True
+        )
         return image[0], edges
 
     def support(self, unit: Any) -> _Pass:
@@ -407,7 +311,6 @@ class _Pass:
     def result(self) -> Probe:
         gradient = self.backward()[0].abs().sum(dim=0) * self.mask
         lost = self.mask & (gradient == 0) | ~gradient.isfinite()
-        calls = len(self.study.outputs)
         return Probe(
             region=self.region,
             mask=self.mask,
@@ -417,7 +320,7 @@ class _Pass:
             units=self.units,
             input_size=self.size,
             layer=self.study.layer,
-            calls=(self.study.call or calls, calls),
+            calls=self.study.calls,
             global_=self.global_operators(),
             underflow=bool(lost.any()),
         )
@@ -428,6 +331,30 @@ def _hull(mask: Tensor, axis: int) -> Region:
         mask.movedim(axis, 0).flatten(1).any(dim=1).nonzero() if mask.dim() > 1 else mask.nonzero()
     )
     return Region(int(read[0]), int(read[-1])) if len(read) else EMPTY
+
+
+def subject(kind: str, found: Any) -> str:
+    """Of which unit, layer and input a result speaks."""
+    unit = f"unit {_numbers(found.unit)} of {times(found.units)}" if found.units else "the unit"
+    call = f" (call {found.calls[0]} of {found.calls[1]})" if found.calls[1] > 1 else ""
+    layer = f" of layer {found.layer!r}{call}" if found.layer else ""
+    return f"{kind} of {unit}{layer}, input {times(found.input_size[1:])}"
+
+
+def table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], notes: Iterable[str]
+) -> str:
+    """HTML; the first column names the rows."""
+    columns = "".join(f"<th scope='col'>{escape(head)}</th>" for head in heads)
+    body = "".join(
+        f"<tr><th scope='row'>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for name, *cells in rows
+    )
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return (
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{below}"
+    )
 
 
 def _numbers(unit: Sequence[int]) -> str:
