@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rflib import explorers, figures, networks
+    from rflib.effective import Effective, effective
     from rflib.inputsize import input_size, inputs_for, output_size, phases
     from rflib.layers import DefinitionOrderWarning, Layer, read
     from rflib.probe import Probe, ProbeError, probe
@@ -29,12 +30,14 @@ _HOMES = {
     "regions": ("Region", "reached", "reaches", "reads", "region"),
     "probe": ("Probe", "ProbeError", "probe"),
     "trace": ("Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"),
+    "effective": ("Effective", "effective"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("explorers", "figures", "inputsize", "layers", "networks", "regions", "sets")
 
 __all__ = [
     "DefinitionOrderWarning",
+    "Effective",
     "Field",
     "Halo",
     "Layer",
@@ -44,6 +47,7 @@ __all__ = [
     "Region",
     "Trace",
     "TraceError",
+    "effective",
     "explorers",
     "figures",
     "input_size",
@@ -79,7 +83,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``rflib.recurrence``, ``probe`` and ``trace`` functions, whoever imports the modules.
+    """Keeps ``rflib.probe`` and others functions, whoever imports the modules of that name.
 
     The import system sets a package's attribute to each submodule that is imported; here the
     function of the same name is what readers type.

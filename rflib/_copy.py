@@ -261,7 +261,7 @@ def checked_size(size: Any) -> tuple[int, ...]:
     wanted = "must be (1, channels, *axes) with one to three axes, such as (1, 3, 224, 224)"
     if isinstance(size, (str, bytes)) or not isinstance(size, Sequence):
         raise TypeError(f"input_size={short(size)}: {wanted}")
-    numbers = tuple(_whole_number(n, "input_size", size) for n in size)
+    numbers = tuple(whole_number(n, "input_size", size) for n in size)
     if not 3 <= len(numbers) <= 5:
         raise ValueError(f"input_size={short(size)}: {wanted}")
     if numbers[0] != 1:
@@ -277,7 +277,7 @@ def checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
     if unit is None:
         return centre(units)
     one = not isinstance(unit, (tuple, list, torch.Size))
-    numbers = tuple(_whole_number(n, "unit", unit) for n in ([unit] if one else unit))
+    numbers = tuple(whole_number(n, "unit", unit) for n in ([unit] if one else unit))
     if len(numbers) != len(units):
         raise ValueError(
             f"unit={short(unit)}: {len(numbers)} numbers, but the output has {len(units)} axes: "
@@ -290,7 +290,7 @@ def checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
     return numbers
 
 
-def _whole_number(number: Any, name: str, value: Any) -> int:
+def whole_number(number: Any, name: str, value: Any) -> int:
     try:
         if not isinstance(number, (bool, Tensor)):
             return index(number)

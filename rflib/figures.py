@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy import ndarray
 
+    from rflib.effective import Effective
+
 __all__ = [
     "Picture",
     "cone",
+    "effective_map",
+    "effective_profile",
     "gradient_map",
     "gradient_profile",
     "make_photograph",
@@ -564,11 +568,11 @@ def _legend(figure: Figure, columns: int) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def _count_pixels(axes: Axes) -> None:
+def _count_pixels(axes: Axes, both: bool = True) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for one in (axes.xaxis, axes.yaxis):
-        one.set_major_locator(MaxNLocator(6, integer=True))
+    for one in ("x", "y") if both else ("x",):
+        getattr(axes, f"{one}axis").set_major_locator(MaxNLocator(6, integer=True))
 
 
 def _outline(axes: Axes, box: Any, colour: str, dashes: str, name: str) -> None:
@@ -597,6 +601,200 @@ def _told_map(box: Box | None, truth: Sequence[tuple[int, int]] | None) -> str:
             f"{_long(rows)} by {_long(columns)} pixels."
         )
     return alt
+
+
+# --- the effective field --------------------------------------------------------------------------
+
+
+def effective_map(result: Effective, shares: Sequence[float] = (0.5, 0.95)) -> Picture:
+    """An effective field as a heat map, with the theoretical box and the pixels that hold the mass.
+
+    result: from `rflib.effective`, with two axes. shares: of each, the fewest pixels that hold that
+    share of the mass are outlined, the first thickest. The opacity is the root of mass over the
+    largest mass. Raises ValueError unless there are two axes, and for shares outside 0 to 1.
+
+    >>> from torch import nn
+    >>> from rflib import effective
+    >>> box = nn.Conv2d(1, 1, 5, bias=False)
+    >>> _ = nn.init.constant_(box.weight, 1.0)
+    >>> effective_map(effective(box, (1, 1, 9, 9)), shares=[1]).alt
+    'Heat map of an effective receptive field, centred at row 4 and column 4. 100% of the mass: 25 \
+pixels. The dashed theoretical field is rows 2 to 6, columns 2 to 6: 5 by 5 pixels.'
+    """
+    import numpy as np
+
+    mass = _mass(result)
+    if mass.ndim != 2:
+        raise ValueError(f"result has {mass.ndim} axes; allowed: 2")
+    if len(shares) > len(_WEIGHTS):
+        raise ValueError(f"shares has {len(shares)} entries; allowed: up to {len(_WEIGHTS)}")
+    field = _theoretical(result)
+    ends = field or [(0, n - 1) for n in mass.shape]
+    (y0, y1), (x0, x1) = (_view([pair], n) for pair, n in zip(ends, mass.shape, strict=True))
+    with _style():
+        figure = _figure(WIDTH)
+        axes = figure.subplots()
+        colours = np.empty((*mass.shape, 4))
+        colours[...] = [0x2A / 255, 0x8A / 255, 0xC9 / 255, 0]  # seen on light and on dark
+        # Two decimals, as the last digits of a float differ from one processor to another.
+        colours[..., 3] = np.round(np.sqrt(mass / mass.max()), 2)
+        extent = (x0 - 0.5, x1 + 0.5, y1 + 0.5, y0 - 0.5)
+        axes.imshow(colours[y0 : y1 + 1, x0 : x1 + 1], interpolation="none", extent=extent)
+        if field is not None:
+            _outline(axes, field, WARM, "--", "theoretical")
+        for share, weight in zip(shares, _WEIGHTS, strict=False):
+            _outline_pixels(axes, _holding(mass, result.area(share)), weight, _percent(share))
+        axes.set_xlim(x0 - 0.5, x1 + 0.5)
+        axes.set_ylim(y1 + 0.5, y0 - 0.5)
+        _count_pixels(axes)
+        axes.set_xlabel("input column")
+        axes.set_title("input row")
+        _legend(figure, 2)
+    row, column = (round(c) for c in result.centre)
+    held = ", ".join(f"{_percent(share)}: {result.area(share)} pixels" for share in shares)
+    alt = f"Heat map of an effective receptive field, centred at row {row} and column {column}."
+    if shares:
+        alt += f" {held}."
+    if field is not None:
+        rows, columns = field
+        alt += (
+            f" The dashed theoretical field is rows {_range(rows)}, columns {_range(columns)}: "
+            f"{_long(rows)} by {_long(columns)} pixels."
+        )
+    return _finished(figure, alt)
+
+
+_WEIGHTS = (2.4, 1.2, 0.6)
+
+
+def effective_profile(result: Effective, axis: int = 0) -> Picture:
+    """The mass of an effective field along one axis, its Gaussian, and the theoretical field.
+
+    result: from `rflib.effective`, with any number of axes; mass and Gaussian are summed over the
+    others. Raises ValueError for an axis that is not there.
+
+    >>> from torch import nn
+    >>> from rflib import effective
+    >>> box = nn.Conv1d(1, 1, 5, bias=False)
+    >>> _ = nn.init.constant_(box.weight, 1.0)
+    >>> effective_profile(effective(box, (1, 1, 9))).alt
+    'Mass of an effective receptive field along axis 0: centre 4.0, sigma 1.4, 95% of it in 5 \
+pixels. The dashed Gaussian has sigma 1.8. Dotted lines: the theoretical field, 2 to 6, 5 pixels.'
+    """
+    import numpy as np
+
+    mass = _mass(result)
+    if not 0 <= axis < mass.ndim:
+        raise ValueError(f"axis is {axis!r}; allowed: 0 to {mass.ndim - 1}")
+    others = tuple(other for other in range(mass.ndim) if other != axis)
+    field = _theoretical(result)
+    fit = result.gaussian()
+    first, last = _view(
+        [(0, mass.shape[axis] - 1) if field is None else field[axis]], mass.shape[axis]
+    )
+    places = np.arange(first, last + 1)
+    with _style():
+        figure = _figure(WIDTH * 0.6)
+        plot = figure.subplots()
+        line, curve = (
+            np.round(each.sum(axis=others)[first : last + 1], 5)
+            for each in (mass, fit.values.numpy())
+        )
+        plot.stairs(line, np.arange(first - 0.5, last + 1), color=BLUE, fill=False, label="mass")
+        plot.patches[-1].set_linewidth(1.8)
+        label = f"Gaussian, sigma {fit.sigma[axis]:.1f}"
+        plot.plot(places, curve, color=WARM, linestyle="--", label=label)
+        if field is not None:
+            for place in (field[axis][0] - 0.5, field[axis][1] + 0.5):
+                label = f"theoretical: {_long(field[axis])}" if place < field[axis][0] else ""
+                plot.axvline(place, color=GREEN, linestyle=":", label=label or None)
+        plot.set_xlim(first - 0.5, last + 0.5)
+        plot.set_ylim(0)
+        _count_pixels(plot, both=False)
+        flat = mass.ndim == 2
+        plot.set_xlabel(f"input {('row', 'column')[axis]}" if flat else "input position")
+        plot.set_title(
+            "share of the mass" + (" in this " + ("row", "column")[axis] if flat else "")
+        )
+        _legend(figure, 3)
+    alt = (
+        f"Mass of an effective receptive field along axis {axis}: "
+        f"centre {result.centre[axis]:.1f}, sigma {result.sigma[axis]:.1f}, "
+        f"95% of it in {result.side()[axis]} pixels. "
+        f"The dashed Gaussian has sigma {fit.sigma[axis]:.1f}."
+    )
+    if field is not None:
+        alt += f" Dotted lines: the theoretical field, {_pixels(field[axis])}."
+    return _finished(figure, alt)
+
+
+def _mass(result: Any) -> ndarray[Any, Any]:
+    from rflib.effective import Effective
+
+    if not isinstance(result, Effective):
+        raise TypeError(f"result is {result!r}; allowed: what rflib.effective returns")
+    mass: ndarray[Any, Any] = result.mass.numpy()
+    return mass
+
+
+def _theoretical(result: Effective) -> Any:
+    return None if result.probe is None else [tuple(ends) for ends in result.probe.region]
+
+
+def _holding(mass: ndarray[Any, Any], count: int) -> ndarray[Any, Any]:
+    """The pixels of the largest mass, so many, and those that tie with the last of them.
+
+    Nearly so, since the last digits of a float differ from one processor to another.
+    """
+    least = mass.ravel()[mass.ravel().argsort()[-count]]
+    held: ndarray[Any, Any] = mass >= least * (1 - 1e-6)
+    return held
+
+
+def _outline_pixels(axes: Axes, held: ndarray[Any, Any], weight: float, name: str) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    parts = [Path(loop, closed=True) for loop in _loops(held)]
+    edge = PathPatch(Path.make_compound_path(*parts), facecolor="none", edgecolor=INK)
+    edge.set(linewidth=weight, label=name)
+    axes.add_patch(edge)
+
+
+def _loops(held: ndarray[Any, Any]) -> list[list[tuple[float, float]]]:
+    """The outline along the edges of pixels, as closed loops of corners (x, y)."""
+    import numpy as np
+
+    padded = np.pad(held, 1)
+    ahead: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for y, x in np.argwhere(padded).tolist():
+        # What is held lies to the right of each edge, so each corner is left as often as entered.
+        for beside, start, end in (
+            ((y - 1, x), (x, y), (x + 1, y)),
+            ((y, x + 1), (x + 1, y), (x + 1, y + 1)),
+            ((y + 1, x), (x + 1, y + 1), (x, y + 1)),
+            ((y, x - 1), (x, y + 1), (x, y)),
+        ):
+            if not padded[beside]:
+                ahead.setdefault(start, []).append(end)
+    loops = []
+    while ahead:
+        start = here = next(iter(ahead))
+        walk: list[tuple[int, int]] = []
+        while not walk or here != start:
+            walk.append(here)
+            following = ahead[here].pop()
+            if not ahead[here]:
+                del ahead[here]
+            here = following
+        turns = zip([walk[-1], *walk], walk, [*walk[1:], start], strict=False)
+        corners = [b for a, b, c in turns if (a[0] == b[0]) != (b[0] == c[0])]
+        loops.append([(x - 1.5, y - 1.5) for x, y in [*corners, corners[0]]])
+    return loops
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}% of the mass"
 
 
 # --- arithmetic -----------------------------------------------------------------------------------

@@ -349,6 +349,35 @@ SINGLE = [
 ]
 
 
+def effective_cases() -> Iterator[Case]:
+    nonsense = NOT_INTEGERS | STRING
+    del nonsense["negative"]
+    for argument in ("samples", "channel"):
+        for kind, (value, shown) in nonsense.items():
+            yield Case(
+                f"effective {argument} {kind}",
+                lambda a=argument, v=value: rflib.effective(nn.ReLU(), (1, 1, 5), **{a: v}),
+                argument,
+                shown,
+                "whole number",
+            )
+    choices = {
+        "power": "'squared' or 'absolute'",
+        "dtype": "torch.float64 or torch.float32",
+        "theoretical": "True or False",
+        "progress": "True, False or None",
+    }
+    for argument, allowed in choices.items():
+        for value in (0, 1, "yes", "", 1.0, math.nan, [], [True], Strange()):
+            yield Case(
+                f"effective {argument} {value!r}",
+                lambda a=argument, v=value: rflib.effective(nn.ReLU(), (1, 1, 5), **{a: v}),
+                argument,
+                repr(value),
+                allowed,
+            )
+
+
 def huge_cases() -> Iterator[Case]:
     """Numbers beyond what Python prints: the message still comes, and still names the argument."""
     calls: dict[str, Callable[[], object]] = {
@@ -365,7 +394,14 @@ def huge_cases() -> Iterator[Case]:
         yield Case(f"huge {argument}", call, argument, "", "must be")
 
 
-CASES = [*integer_cases(), *layers_cases(), *switch_cases(), *SINGLE, *huge_cases()]
+CASES = [
+    *integer_cases(),
+    *layers_cases(),
+    *switch_cases(),
+    *effective_cases(),
+    *SINGLE,
+    *huge_cases(),
+]
 
 
 def test_there_are_enough_cases_and_no_two_of_a_name() -> None:

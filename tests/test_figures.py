@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 import rflib
 from rflib import figures, networks
@@ -24,8 +27,19 @@ def bump(side=21, low=5, high=14):
     return gradient
 
 
+@cache
+def measured(axes=2):
+    torch.manual_seed(0)
+    conv = getattr(torch.nn, f"Conv{axes}d")
+    net = torch.nn.Sequential(*(conv(1, 1, 3, padding=1) for _ in range(6)))
+    return rflib.effective(net, (1, 1, *[25] * axes), samples=2)
+
+
 PICTURES = {
     "cone": lambda: figures.cone([(3, 2), (3, 1, 0, 2), (3,)], 1, 20),
+    "effective_map": lambda: figures.effective_map(measured()),
+    "effective_profile": lambda: figures.effective_profile(measured(), axis=1),
+    "effective_profile 1-D": lambda: figures.effective_profile(measured(1)),
     "gradient_map": lambda: figures.gradient_map(bump(), truth=((4, 15), (5, 14))),
     "gradient_profile": lambda: figures.gradient_profile(bump(), truth=(4, 15)),
     "gradient_profile 1-D": lambda: figures.gradient_profile([0.0, 1.0, 0.0]),
@@ -226,6 +240,53 @@ def test_gradients_that_broke_are_drawn_and_told():
     picture.svg()
 
 
+# --- the effective field --------------------------------------------------------------------------
+
+
+def test_the_words_of_an_effective_field_are_its_numbers():
+    found = measured()
+    alt = figures.effective_map(found, shares=(0.3, 0.95)).alt
+    assert f"30% of the mass: {found.area(0.3)} pixels" in alt
+    assert f"95% of the mass: {found.area(0.95)} pixels" in alt
+    assert "rows 6 to 18, columns 6 to 18: 13 by 13 pixels" in alt
+    alt = figures.effective_profile(found, axis=1).alt
+    assert f"sigma {found.sigma[1]:.1f}, 95% of it in {found.side()[1]} pixels" in alt
+    assert f"Gaussian has sigma {found.gaussian().sigma[1]:.1f}" in alt
+    bare = rflib.effective(torch.nn.Conv2d(1, 1, 3), (1, 1, 9, 9), samples=1, theoretical=False)
+    assert "theoretical" not in figures.effective_map(bare).alt
+    assert "theoretical" not in figures.effective_profile(bare).alt
+    figures.effective_map(bare, shares=()).svg()
+
+
+def inside(loops, x, y):
+    """Even-odd: how many edges of the loops stand to the right of a point."""
+    crossed = 0
+    for loop in loops:
+        for (x0, y0), (x1, y1) in pairwise(loop):
+            crossed += x0 == x1 and x0 > x and min(y0, y1) < y < max(y0, y1)
+    return crossed % 2 == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_outline_goes_around_what_is_held(seed):
+    held = np.random.default_rng(seed).random((7, 9)) < 0.15 + seed / 10
+    loops = figures._loops(held)
+    found = [[inside(loops, x, y) for x in range(9)] for y in range(7)]
+    assert np.array_equal(found, held)
+    for loop in loops:
+        assert loop[0] == loop[-1]
+        steps = [(x0 == x1, y0 == y1) for (x0, y0), (x1, y1) in pairwise(loop)]
+        assert all(a != b for a, b in zip(steps, [*steps[1:], steps[0]], strict=True))  # corners
+    assert figures._loops(np.zeros((3, 3), dtype=bool)) == []
+
+
+def test_pixels_that_tie_are_outlined_together():
+    mass = np.array([[1.0, 2, 2 + 1e-12], [2 - 1e-12, 3, 1]])
+    assert np.array_equal(figures._holding(mass, 2), [[0, 1, 1], [1, 1, 0]])
+    assert figures._holding(mass, 1).sum() == 1
+    assert figures._holding(mass, 6).all()
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 
@@ -238,6 +299,12 @@ def test_gradients_that_broke_are_drawn_and_told():
         (lambda: figures.stages_on_photograph(19), ValueError, "depth is 19"),
         (lambda: figures.stages_on_photograph(18, place=(0, 224)), ValueError, "place holds 224"),
         (lambda: figures.stages_on_photograph(18, place=(0, 0.5)), TypeError, "place must be"),
+        (lambda: figures.effective_map(measured(1)), ValueError, "result has 1 axes"),
+        (lambda: figures.effective_map(measured(), [0.1] * 4), ValueError, "shares has 4"),
+        (lambda: figures.effective_map(measured(), [0]), ValueError, "share=0: must be above 0"),
+        (lambda: figures.effective_map(bump()), TypeError, "allowed: what rflib.effective"),
+        (lambda: figures.effective_profile(None), TypeError, "result is None; allowed"),
+        (lambda: figures.effective_profile(measured(), 2), ValueError, "axis is 2"),
         (lambda: figures.gradient_map([1.0]), ValueError, "gradient has 1 axes"),
         (lambda: figures.gradient_map(bump(), truth=(1, 2)), TypeError, "truth is (1, 2)"),
         (lambda: figures.gradient_profile([1.0], axis=1), ValueError, "axis is 1"),

@@ -505,12 +505,14 @@ def test_public_names_are_all_there() -> None:
 
 
 def test_functions_named_like_their_modules_stay_functions() -> None:
+    import rflib.effective
     import rflib.probe
     import rflib.recurrence
 
     assert callable(rflib.recurrence)
     assert rflib.recurrence([(3,)])[-1].size == 3
     assert callable(rflib.probe)
+    assert callable(rflib.effective)
 
 
 def test_version_is_the_package_s() -> None:
