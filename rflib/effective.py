@@ -76,6 +76,9 @@ class Effective:
     channel : of the unit; None for all of them.
     probe : the theoretical field, as `rflib.probe` finds it; None if it was not wanted.
     unit, units, input_size, layer, calls : as in `Probe`.
+
+    Shares lie above 0 and reach up to 1; any other raises ValueError, as does `fraction` without a
+    theoretical field.
     """
 
     mass: Tensor
@@ -286,7 +289,7 @@ def effective(
     ImportError : progress=True without tqdm.
     ProbeError : all gradients are zero, or one is NaN or infinite; or `rflib.probe` raises it.
 
-    Source: Luo et al. 2016, who average the gradient itself over inputs and weights.
+    Source: Luo et al. 2016, whose law for random weights is that of the squared gradient.
 
     Examples
     --------
