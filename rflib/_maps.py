@@ -112,7 +112,7 @@ def compressed(array: Array, dims: Iterable[int] | None = None) -> Array:
     """Size 1 again along the dims where all positions are the same."""
     for dim in range(array.ndim - 1) if dims is None else dims:
         if array.shape[dim + 1] > 1:
-            first = array.take([0], dim + 1)
+            first = slice_(array, dim + 1, 0, 1)
             if (array == first).all():
                 array = first
     return array
@@ -360,6 +360,22 @@ class Calculus:
 
     # Positions moved.
 
+    def _movers(self, deps: Deps, dim: int, length: int) -> list[bool]:
+        """Which arrays change with the positions of a dim.
+
+        A dim of one position is that of the axis which it would carry if the map were larger.
+        """
+
+        def owns(place: int, array: Array) -> bool:
+            input_, axis, _ = self.origin.axes[place]
+            usual = array.ndim - 3 == sum(a[0] == input_ for a in self.origin.axes)
+            return axis == dim or not usual
+
+        return [
+            a is not None and (vary(a, dim) or (length == 1 and owns(p, a)))
+            for p, a in enumerate(deps.arrays)
+        ]
+
     def taken(
         self,
         deps: Deps,
@@ -375,7 +391,7 @@ class Calculus:
         """
         missing = bool((index < 0).any())
         flagged = not self.domain.exact and any(f is not None and f.any() for f in (front, back))
-        movers = [a is not None and (vary(a, dim) or length == 1) for a in deps.arrays]
+        movers = self._movers(deps, dim, length)
         arrays: list[Array | None] = []
         for array, moves in zip(deps.arrays, movers, strict=True):
             if array is None or not (moves or (missing and not any(movers))):
@@ -419,7 +435,7 @@ class Calculus:
         starts = stride * np.arange(out) - before
         wide = (length - 1) * spread + 1
         none = self._dead(starts, kernel, dilation, length, spread)
-        movers = [a is not None and (vary(a, dim) or length == 1) for a in deps.arrays]
+        movers = self._movers(deps, dim, length)
         arrays: list[Array | None] = []
         for array, moves in zip(deps.arrays, movers, strict=True):
             if array is None:

@@ -393,6 +393,13 @@ def _view(x: Map, *_: Any, output: Tensor, **__: Any) -> Map:
     return x.reshape(*output.shape)
 
 
+@rule("aten::as_strided")
+def _as_strided(x: Map, size: Sequence[int], *_: Any) -> Map:
+    if tuple(size) == x.shape and sum(n > 1 for n in size) <= 1:
+        return x  # another layout in memory of the same positions
+    raise MapError("as_strided reads memory by distances; use views, slices or unfold instead")
+
+
 @rule("aten::permute")
 def _permute(x: Map, dims: Sequence[int]) -> Map:
     return x.permute(*dims)
