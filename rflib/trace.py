@@ -271,14 +271,21 @@ class Field:
         places = self._trace.places(self._which)
         if self._local or self._map.local is self._map.strict:
             return tuple(False for _ in places)
-        found = []
-        for place in places:
-            strict, local = self._map.strict.arrays[place], self._map.local.arrays[place]
-            same = strict is local or (
-                strict is not None and local is not None and np.array_equal(strict[:2], local[:2])
-            )
-            found.append(not same and bool(self._map.wholes[place]))
-        return tuple(found)
+        return tuple(
+            bool(self._map.wholes[place])
+            and not self._beside(self._map.strict.arrays[place], self._map.local.arrays[place])
+            for place in places
+        )
+
+    @staticmethod
+    def _beside(strict: Array | None, local: Array | None) -> bool:
+        """Whether the whole map that an operator has read is not in what these positions read."""
+        if strict is None:
+            return True
+        first, last = strict[0], strict[1]
+        if (first == first.flat[0]).all() and (last == last.flat[0]).all():
+            return False  # all see the same, also where the border makes the local fields so
+        return strict is local or (local is not None and np.array_equal(strict[:2], local[:2]))
 
     def _place(self, unit: Any) -> tuple[int, ...]:
         return checked("unit", unit, self.units, f"{self._subject()} has units")
