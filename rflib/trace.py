@@ -347,20 +347,20 @@ def told(values: Sequence[Any]) -> str:
 def unit_dims(map_: Map, axes: int) -> tuple[int, ...]:
     """The dims of a tensor along which its units lie: rows and columns, or tokens, or none."""
     dims = len(map_.shape)
-    moving = {
-        d
+    movers = [
+        [d for d in range(dims) if vary(a, d)]
         for deps in (map_.strict, map_.local)
         for a in deps.arrays
         if a is not None
-        for d in range(dims)
-        if vary(a, d)
-    }
+    ]
+    moving = {d for places in movers for d in places}
     if dims == axes + 2:
         usual, last = tuple(range(2, dims)), tuple(range(1, dims - 1))
-        if moving <= set(usual) or not moving <= set(last):
-            return usual
-        return last
-    return tuple(sorted(moving))
+        # Branches in the channels make every axis vary there; positions lie along one axis each.
+        channels = {d for d in moving if axes > 1 and all(d in places for places in movers)}
+        spatial = moving - channels
+        return last if spatial and 1 in spatial and spatial <= set(last) else usual
+    return tuple(sorted(moving)) if dims > 2 else ()
 
 
 def arranged(

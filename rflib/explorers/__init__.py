@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rflib.explorers.base import Figure
 
-FIGURES = ("cone", "planes", "ledger", "wayback", "probelab", "stembench", "photograph")
+FIGURES = ("cone", "planes", "ledger", "wayback", "probelab", "stembench", "photograph", "branches")
 
 __all__ = ["FIGURES"]
 
