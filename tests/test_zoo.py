@@ -85,6 +85,7 @@ OTHERS = {
     ),
 }
 EXPECTED = TORCHVISION | TIMM | OTHERS
+SIBLINGS = ("vgg11", "vgg13", "vgg19", "resnet34", "resnet101", "resnet152", "wide_resnet50_2")
 
 
 def on_meta(name, **options):
@@ -143,15 +144,17 @@ def test_other_sizes_and_classes(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_every_network_runs(name):
-    """Random weights, a random input, no NaN; in eval mode the batch's images do not meet."""
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SIBLINGS])
+def test_every_family_runs(name):
+    """On numbers, at half the usual size: no NaN, and in eval mode a batch's images do not meet."""
     torch.manual_seed(0)
     net = build(name).eval()
-    x = torch.randn(2, *NAMES[name].input_size[1:])
+    _, channels, *axes = NAMES[name].input_size
+    if len(axes) > 1 and name != "vit_b_16":
+        axes[-2:] = (side // 2 for side in axes[-2:])
+    x = torch.randn(2, channels, *axes)
     with torch.no_grad():
         both, alone = net(x), net(x[:1])
-    assert tuple(alone.shape) == EXPECTED[name][1]
     assert both.isfinite().all()
     torch.testing.assert_close(both[:1], alone, rtol=1e-3, atol=1e-4)
 
@@ -159,43 +162,41 @@ def test_every_network_runs(name):
 # --- fields ---------------------------------------------------------------------------------------
 
 
-def turned_nan(net, layer, size, place, axis=2):
-    """Units along an axis that see a place, and how many units there are: NaN stays NaN."""
-    x = torch.zeros(size)
-    x.select(axis, place).fill_(float("nan"))
+def units_that_see(net, layer, size, places, axis=2):
+    """For each place along an axis, the units that turn NaN when it does: NaN stays NaN.
+
+    The places are images of one batch, which do not meet.
+    """
+    x = torch.zeros(len(places), *size)
+    for image, place in zip(x, places, strict=True):
+        image.select(axis - 1, place).fill_(float("nan"))
     seen = {}
     handle = net.get_submodule(layer).register_forward_hook(lambda m, i, o: seen.update(out=o))
     with torch.no_grad():
         net(x)
     handle.remove()
     nan = seen["out"].isnan()
-    units = nan.any(dim=[other for other in range(nan.dim()) if other != axis])
-    return units.nonzero().flatten().tolist(), len(units)
+    along = nan.any(dim=[other for other in range(1, nan.dim()) if other != axis])
+    return [units.nonzero().flatten().tolist() for units in along]
 
 
-def measured(net, layer, size, jump, axis=2):
-    """Size of the field, and where that of unit 0 starts, from units that no border clips.
+def check_field(net, layer, size, axis, field, jump, start):
+    """Unit u sees [start + u * jump, start + u * jump + field) and no more, u the first unclipped.
 
-    Of the units that see the middle, the first has its last place within a jump behind it, and the
-    last one its first place within a jump before it: search there.
+    size: (channels, *axes), where the axis in question is made long enough.
     """
-    middle = size[axis] // 2
-    units, count = turned_nan(net, layer, size, middle, axis)
-    assert units[0] > 0
-    assert units[-1] < count - 1
-
-    def edge(unit, sign):
-        inside, outside = 0, jump
-        while outside - inside > 1:
-            tried = (inside + outside) // 2
-            if unit in turned_nan(net, layer, size, middle + sign * tried, axis)[0]:
-                inside = tried
-            else:
-                outside = tried
-        return middle + sign * inside - unit * jump
-
-    last, first = edge(units[0], 1), edge(units[-1], -1)
-    return last - first + 1, first
+    unit = -((start - 1) // jump)
+    first = start + unit * jump
+    last = first + field - 1
+    length = (last // jump + 2) * jump
+    size = [*size[: axis - 1], length, *size[axis:]]
+    before, at_first, at_last, behind = units_that_see(
+        net, layer, size, (first - 1, first, last, last + 1), axis
+    )
+    assert unit in at_first
+    assert unit in at_last
+    assert unit not in before
+    assert unit not in behind
 
 
 def slow(*case):
@@ -203,35 +204,37 @@ def slow(*case):
 
 
 @pytest.mark.parametrize(
-    ("name", "layer", "length", "width", "jump", "size", "start"),
+    ("name", "layer", "width", "field", "jump", "start"),
     [
         # Published with their padding, which is -start (Araujo et al. 2019).
-        ("mobilenet_v1", "features", 704, 32, 32, 315, -126),
-        slow("vgg16", "features", 480, 32, 32, 212, -90),
-        slow("inception_v2", "Mixed_5c", 1472, 32, 32, 699, -318),
-        slow("inception_v3", "Mixed_7c", 2720, 75, 32, 1311, -618),
-        slow("inception_v4", "Mixed_7d", 4256, 75, 32, 2071, -998),
-        slow("inception_resnet_v2", "Conv2d_7b_1x1", 6208, 75, 32, 3039, -1482),
+        ("mobilenet_v1", "features", 32, 315, 32, -126),
+        slow("vgg16", "features", 32, 212, 32, -90),
+        slow("inception_v2", "Mixed_5c", 32, 699, 32, -318),
+        slow("inception_v3", "Mixed_7c", 75, 1311, 32, -618),
+        slow("inception_v4", "Mixed_7d", 75, 2071, 32, -998),
+        slow("inception_resnet_v2", "Conv2d_7b_1x1", 75, 3039, 32, -1482),
         # Published size; the padding is torchvision's.
-        slow("alexnet", "features", 480, 63, 32, 195, -66),
-        slow("resnext50_32x4d", "layer4", 960, 32, 32, 427, -213),
+        slow("alexnet", "features", 63, 195, 32, -66),
+        slow("resnext50_32x4d", "layer4", 32, 427, 32, -213),
         # Dilation in place of stride keeps the field and makes the jump smaller.
-        slow("fcn_resnet50", "backbone", 960, 16, 8, 427, -213),
+        slow("fcn_resnet50", "backbone", 16, 427, 8, -213),
     ],
 )
-def test_published_fields(name, layer, length, width, jump, size, start):
-    channels = NAMES[name].input_size[1]
+def test_published_fields(name, layer, width, field, jump, start):
     net = build(name).eval()
-    assert measured(net, layer, (1, channels, length, width), jump) == (size, start)
+    check_field(net, layer, (NAMES[name].input_size[1], 0, width), 2, field, jump, start)
 
 
-@pytest.mark.parametrize(("strided", "patch"), [(1, 16), (2, 34), (3, 70), slow(5, 286)])
+@pytest.mark.parametrize(("strided", "patch"), [(1, 16), (2, 34), (3, 70), (5, 286)])
 def test_patches_of_the_discriminator(strided, patch):
-    """Isola et al. 2017 name their discriminators by these sizes."""
+    """Isola et al. 2017 name their discriminators by these sizes.
+
+    4x4 with a padding of 1: a layer's first window starts one of its input's steps outside.
+    """
     net = build("patchgan", strided=strided, width=2).eval()
-    layer, jump = f"conv{strided + 2}", 2**strided
-    side = 3 * patch // jump * jump
-    assert measured(net, layer, (1, 6, side, 4 * jump), jump)[0] == patch
+    jump = 2**strided
+    start = -sum(2**layer for layer in range(strided)) - 2 * jump
+    check_field(net, f"conv{strided + 2}", (6, 0, 4 * jump), 2, patch, jump, start)
 
 
 @pytest.mark.parametrize("name", ["wavenet", "tcn"])
@@ -244,17 +247,17 @@ def test_nothing_looks_ahead(name, kernel):
     else:
         net = build(name, channels=2, width=2, kernel=kernel, blocks=4)
         size = 1 + 2 * (kernel - 1) * (2**4 - 1)
-    units, _ = turned_nan(net.eval(), "head", (1, 2, 200), 60)
+    (units,) = units_that_see(net.eval(), "head", (2, 200), [60])
     assert units == list(range(60, 60 + size))
 
 
 def test_space_and_time_of_a_video_network():
     net = build("r3d_18", classes=1).eval()
-    time, _ = measured(net, "layer2", (1, 3, 60, 8, 8), 2)
-    rows, _ = measured(net, "layer2", (1, 3, 4, 120, 8), 4, axis=3)
     # stem 3, or 7 at stride 2; layer1 four 3; layer2 one 3 at stride 2, three 3
-    assert time == 1 + 2 + 4 * 2 + (2 + 3 * 4)
-    assert rows == 1 + 6 + 4 * 4 + (4 + 3 * 8)
+    time = 1 + 2 + 4 * 2 + (2 + 3 * 4)
+    rows = 1 + 6 + 4 * 4 + (4 + 3 * 8)
+    check_field(net, "layer2", (3, 0, 8, 8), 2, time, 2, -(time // 2))
+    check_field(net, "layer2", (3, 4, 0, 8), 3, rows, 4, -(rows // 2))
 
 
 # --- one by one -----------------------------------------------------------------------------------
@@ -265,9 +268,18 @@ def test_the_unpadded_unet_is_the_papers():
     assert shape_of(on_meta("unet", padded=False), (1, 1, 572, 572)) == (1, 2, 388, 388)
 
 
-@pytest.mark.parametrize("up", ["transposed", "bilinear", "nearest"])
-def test_unet_upsampling(up):
-    assert shape_of(on_meta("unet", up=up, levels=2), (1, 1, 36, 52)) == (1, 2, 36, 52)
+def test_unet_upsampling():
+    """Units of four levels see 188 or 204 pixels by their phase; interpolation reads neighbours."""
+    middle, seen = range(256, 272), {}
+    for up in ("transposed", "nearest", "bilinear"):
+        net = build("unet", up=up, width=1).eval()
+        units = units_that_see(net, "head", (1, 512, 16), range(512))
+        seen[up] = [{place for place in range(512) if unit in units[place]} for unit in middle]
+    sizes = [len(places) for places in seen["transposed"]]
+    assert sorted(sizes) == [188] * 4 + [204] * 12
+    assert all(max(places) - min(places) + 1 in (188, 204) for places in seen["transposed"])
+    assert seen["nearest"] == seen["transposed"]
+    assert all(more > less for more, less in zip(seen["bilinear"], seen["nearest"], strict=True))
 
 
 def test_the_common_googlenet_has_3x3_where_the_paper_has_5x5():

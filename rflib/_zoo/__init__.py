@@ -30,6 +30,10 @@ class Network:
 
     source : authors and year of the paper; `cite` is its key in the book's references.
     input_size : the usual input, (batch, channels, *axes).
+    maker, fixed : the family's file and function that `build` calls, and what it fixes there.
+
+    >>> NAMES["r3d_18"].input_size
+    (1, 3, 16, 112, 112)
     """
 
     title: str
