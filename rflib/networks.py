@@ -21,7 +21,8 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rflib._zoo import NAMES, Network, build
+from rflib import _zoo
+from rflib._zoo import Network, build
 from rflib.inputsize import output_size
 from rflib.layers import Layer, switch, whole
 from rflib.recurrence import recurrence
@@ -63,6 +64,9 @@ DEPTHS: Mapping[int, tuple[int, ...]] = {
     152: (3, 8, 36, 3),
 }
 """Blocks in layer1 to layer4 of a plain ResNet, by its depth (He et al. 2016, table 1)."""
+
+NAMES: Mapping[str, Network] = _zoo.NAMES
+"""The networks that `build` makes, by name, families together; print an entry for its line."""
 
 CNN_LAYERS = ((9, 1), (3, 1), (3, 1), (3, 1), (9, 1), (3, 1), (3, 1), (7, 1), (3, 1))
 """Kernel and stride of the nine layers whose field is 35."""

@@ -239,7 +239,6 @@ NAMES: Mapping[str, Network] = MappingProxyType(
         ),
     }
 )
-"""The networks by name, families together; print an entry for its line."""
 
 
 def build(name: str, **options: Any) -> nn.Module:
