@@ -27,6 +27,13 @@ TOO_WIDE = """
   }).slice(0, 5).map((element) => element.outerHTML.slice(0, 150))
 """
 
+# Formulas on a line of their own that have to be scrolled.
+CUT_FORMULAS = """
+() => [...document.querySelectorAll('mjx-container[display="true"]')]
+  .filter((formula) => formula.scrollWidth > formula.clientWidth + 1)
+  .map((formula) => formula.textContent)
+"""
+
 # Pictures whose ground is not light: the first ancestor with a colour of its own decides.
 DARK_GROUND = """
 () => [...document.querySelectorAll('main img')].filter((image) => {
@@ -70,6 +77,7 @@ def test_fits_a_phone(visitor: Visitor, page_path: str) -> None:
         assert axe(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert page.evaluate(TOO_WIDE) == [], "wider than the window"
+        assert page.evaluate(CUT_FORMULAS) == [], "formulas wider than the window"
         assert page.evaluate(SMALL_TARGETS) == [], "targets under 24 pixels"
         small = "texts => texts.filter((t) => parseFloat(getComputedStyle(t).fontSize) < 12).length"
         assert page.locator(".live-figure svg text").evaluate_all(small) == 0
