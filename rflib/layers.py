@@ -612,6 +612,6 @@ def _reason(module: Any) -> str:
 
 def _cannot_place(module: Any, place: str, why: str) -> TypeError:
     return TypeError(
-        f"{place} is a {type(module).__name__}, which cannot be placed in a list of layers: {why}. "
+        f"{place} ({type(module).__name__}) cannot be placed in a list of layers: {why}. "
         f"rflib.probe measures what a module's own forward reads"
     )
