@@ -850,7 +850,10 @@ A dashed line marks the image, 224 pixels.'
 
 
 def _number_steps(axes: Axes, fields: Sequence[Mapping[str, int]], image: int | None) -> None:
-    """The first network's fields as numbers: above its line, or below if another line is there."""
+    """The first network's fields as numbers: above its line, or below if another line is there.
+
+    On a ground of paper: whichever line still passes behind a number must not strike it through.
+    """
     for place, (stage, size) in enumerate(fields[0].items()):
         lines = [image or 0, *(other[stage] for other in fields[1:])]
         below = any(size < line < 1.5 * size for line in lines)
@@ -861,6 +864,7 @@ def _number_steps(axes: Axes, fields: Sequence[Mapping[str, int]], image: int | 
             textcoords="offset points",
             ha="center",
             va="top" if below else "bottom",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"},
         )
 
 
