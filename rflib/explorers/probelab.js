@@ -222,10 +222,10 @@ export function state({ data, live, ...controls }) {
 const PALETTE = ["#fde725", "#d8e219", "#addc30", "#84d44b", "#5ec962", "#3fbc73", "#28ae80", "#1fa088",
   "#21918c", "#26828e", "#2c728e", "#33638d", "#3b528b", "#424086", "#472d7b"];
 const tens = (twelfths) => "10" + [...String(Math.floor((twelfths + 6) / 12))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
-// A magnitude in words, from twelfths of a decade: good to a tenth.
-const about = (twelfths) => {
-  const e = Math.floor(twelfths / 12), digits = [10, 12, 15, 18, 22, 26, 32, 38, 46, 56, 68, 83][twelfths - 12 * e];
-  return e < -2 || e > 4 ? `${digits / 10} × ${tens(12 * e)}` : num(Number((digits * 10 ** (e - 1)).toPrecision(2)));
+// A magnitude in words, from twelfths of a decade: good to a tenth, the smallest to one digit.
+const about = (twelfths, to = 2) => {
+  const e = Math.floor(twelfths / 12), digits = [1, 1.2, 1.5, 1.8, 2.2, 2.6, 3.2, 3.8, 4.6, 5.6, 6.8, 8.3][twelfths - 12 * e].toPrecision(to);
+  return e < -2 || e > 4 ? `${Number(digits)} × ${tens(12 * e)}` : num(Number((digits * 10 ** e).toPrecision(to)));
 };
 const lower = (codes) => codes.reduce((low, c) => (c && c !== INF && c < low ? c : low), INF);
 const upper = (codes) => codes.reduce((high, c) => (c !== INF && c > high ? c : high), 0);
@@ -373,7 +373,7 @@ const half = (twice) => (twice % 2 ? (twice - 1) / 2 + ".5" : String(twice / 2))
 function numbers(s) {
   const [top, bottom, left, right] = s.box ?? [], inside = String(s.field) === String(s.clipped) ? "" : `, in the picture ${between(s.clipped)}`;
   const range = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
-    : s.smallest === null ? `up to ${about(s.largest)}` : `${about(s.smallest)} to ${about(s.largest)}`;
+    : s.smallest === null ? `up to ${about(s.largest)}` : `about ${about(s.smallest, 1)} to ${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
   return [
     table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,
