@@ -569,7 +569,7 @@ def _read_module(module: Any, place: str, order: str | None) -> list[Layer]:
         warnings.warn(
             f"{place} ({type(module).__name__}) was read in the order in which its layers were "
             f"defined. Its forward may run them in another order, more than once or not at all, "
-            f"and then this answer is wrong; rflib.probe measures what forward does.",
+            f"and then this answer is wrong; rflib.trace follows what forward does.",
             DefinitionOrderWarning,
             stacklevel=4,
         )
@@ -613,5 +613,5 @@ def _reason(module: Any) -> str:
 def _cannot_place(module: Any, place: str, why: str) -> TypeError:
     return TypeError(
         f"{place} ({type(module).__name__}) cannot be placed in a list of layers: {why}. "
-        f"rflib.probe measures what a module's own forward reads"
+        f"rflib.trace follows what a module's own forward reads"
     )

@@ -313,6 +313,9 @@ class Field:
             for text, clipped, whole in zip(size, self.clipped, self._whole, strict=True)
         ]
         remarks = []
+        calls = self._trace.calls(self.path)
+        if calls > 1:
+            remarks.append(f"the last of {calls} calls")
         if self.global_:
             remarks.append(f"global by {self.global_[0]}" + (", ..." if self.global_[1:] else ""))
             inner = self.local
@@ -504,6 +507,7 @@ class Trace(Mapping[str, Field]):
     def __init__(self, study: Study, shapes: tuple[tuple[int, ...], ...], bits: bool) -> None:
         self._study, self._shapes = study, shapes
         self._run, self._maps, self._failed = study.run(shapes, BITS if bits else ENDS)
+        self._called = study.calls
         self._fields: dict[tuple[str, int], Field] = {}
         self._grown: list[Trace] = []
         self._bits: Trace | None = None
@@ -568,6 +572,10 @@ class Trace(Mapping[str, Field]):
             for name in self._study.names
             if name and name not in self._study.called and not self._study.is_container(name)
         )
+
+    def calls(self, path: str) -> int:
+        """How often forward called a submodule."""
+        return self._called.get(path.partition(":")[0], 0)
 
     # The origin.
 
