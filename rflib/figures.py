@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from rflib.effective import Effective
+    from rflib.trace import Field
 
 __all__ = [
     "Picture",
@@ -50,6 +51,7 @@ __all__ = [
     "show",
     "stages_on_photograph",
     "staircase",
+    "unit_regions",
 ]
 
 Box = tuple[tuple[int, int], tuple[int, int]]
@@ -931,7 +933,68 @@ def cone(layers: object, unit: int, input_size: int) -> Picture:
     return _finished(figure, f"Unit {unit} of layer {len(stack)} and what it reads. {told}")
 
 
+def unit_regions(field: Field, units: range, axis: int = 0) -> Picture:
+    """What each of some neighbouring units reads along one axis: a bar from first to last pixel.
+
+    field: of a trace, with units along the axes of its input. units: their indices along `axis`;
+    along the others the middle one is taken. Units of the largest size are solid blue, all others
+    orange with a darker rim.
+    Raises TypeError or ValueError for units that the field does not have.
+
+    >>> from torch import nn
+    >>> from rflib import trace
+    >>> up = nn.Sequential(nn.Conv1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 3, 2))
+    >>> unit_regions(trace(up, (1, 1, 32)).output, range(20, 24)).alt
+    'What the units 20 to 23 read, one bar each. 4 pixels: units 20, 22. 3 pixels: units 21, 23.'
+    """
+    if not isinstance(units, range) or not units:
+        raise TypeError(f"units is {units!r}; allowed: a range of at least one unit")
+    whole("axis", axis, 0)
+    if axis >= len(field.units):
+        raise ValueError(f"axis is {axis}; allowed: 0 to {len(field.units) - 1}")
+    middle = [n // 2 for n in field.units]
+    found = {
+        unit: field.region([*middle[:axis], unit, *middle[axis + 1 :]])[axis] for unit in units
+    }
+    sizes = sorted({region.size for region in found.values()}, reverse=True)
+    with _style():
+        figure = _figure(min(4.2, 1.0 + 0.075 * len(units)))
+        axes = figure.subplots()
+        for size in sizes:
+            same = [unit for unit, region in found.items() if region.size == size]
+            look = {"color": BLUE} if size == sizes[0] else {"color": WARM, "alpha": 0.75}
+            axes.barh(
+                same,
+                size,
+                left=[found[unit].first - 0.5 for unit in same],
+                height=0.62,
+                label=f"{size} pixels",
+                **look,
+            )
+        axes.set_xlabel("input pixel")
+        axes.set_ylabel("unit")
+        axes.invert_yaxis()
+        _count_pixels(axes)
+        _legend(figure, 4)
+    told = " ".join(
+        f"{size} pixels: units {_listed([u for u, r in found.items() if r.size == size])}."
+        for size in sizes
+    )
+    return _finished(figure, f"What the units {units[0]} to {units[-1]} read, one bar each. {told}")
+
+
 # --- words ----------------------------------------------------------------------------------------
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Numbers in words, neighbours as runs: 1, 3 to 5."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
 
 
 def _range(ends: tuple[int, int]) -> str:

@@ -51,7 +51,18 @@ PICTURES = {
     "staircase": lambda: figures.staircase(
         {"ResNet-18": fields(18), "ResNet-50": fields(50), "patches": fields(18, "patchify")}
     ),
+    "unit_regions": lambda: figures.unit_regions(upsampled(), range(20, 28)),
 }
+
+
+@cache
+def upsampled():
+    """Units that read 3 and 4 inputs by turns."""
+    from torch import nn
+
+    return rflib.trace(
+        nn.Sequential(nn.Conv1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 3, 2)), (1, 1, 32)
+    ).output
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +320,10 @@ def test_pixels_that_tie_are_outlined_together():
         (lambda: figures.gradient_map(bump(), truth=(1, 2)), TypeError, "truth is (1, 2)"),
         (lambda: figures.gradient_profile([1.0], axis=1), ValueError, "axis is 1"),
         (lambda: figures.staircase(dict.fromkeys("abcdefg", fields(18))), ValueError, "has 7"),
+        (lambda: figures.unit_regions(upsampled(), [3]), TypeError, "units is [3]"),
+        (lambda: figures.unit_regions(upsampled(), range(0)), TypeError, "units is range(0, 0)"),
+        (lambda: figures.unit_regions(upsampled(), range(99, 101)), ValueError, "from 0 to 60"),
+        (lambda: figures.unit_regions(upsampled(), range(3), 1), ValueError, "axis is 1"),
         (lambda: figures.staircase({}), ValueError, "networks have the stages []"),
         (lambda: figures.staircase({"a": {"x": 1}, "b": {"y": 1}}), ValueError, "same stages"),
     ],
