@@ -218,7 +218,9 @@ def _adaptive_pool(x: Map, size: Any, *, output: Any) -> Any:
         n = x.shape[dim]
         if out == 1:
             x = x.merge(dim, keepdim=True)
-        elif out != n:
+            continue
+        x = x.stretched(dim, n, out)
+        if out != n:
             x = x.spans(dim, adaptive(n, out))
     return (x, x) if several else x
 
@@ -250,6 +252,7 @@ def _nearest(x: Map, size: Any, *rest: Any, output: Tensor, **kwargs: Any) -> Ma
     call = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
+        x = x.stretched(2 + axis, n, out)
         # torch's own rounding, asked from torch: the numbers that it moves are their own places.
         places = torch.arange(n, dtype=torch.float32)[None, None]
         index = call(places, [out], scales[axis])[0, 0]
@@ -323,6 +326,7 @@ def _resampled(x: Map, align: bool, rest: Any, output: Tensor, taps: Any, *more:
     scales = _scales(rest, axes)
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
+        x = x.stretched(2 + axis, n, out)
         if n != out or scales[axis] not in (None, 1.0):
             x = _by_taps(x, 2 + axis, taps(n, out, align, scales[axis], *more))
     return x

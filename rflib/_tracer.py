@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rflib._maps import Array, Calculus, Deps, MapError, Origin, compressed, guarded, nested, vary
 
+OTHER = "other windows than on the input asked for"
 SMALL = 1 << 17  # constants of at most so many numbers keep their values, for indices and masks
 
 
@@ -238,6 +240,15 @@ class Map:
         parts = [self.slice(dim, a, b + 1).mix(dim) for a, b in spans]
         return self.run.joined(parts, self.dim(dim))
 
+    def stretched(self, dim: int, length: int, out: int) -> Map:
+        """The same map, marked where its windows are not those of the run that was asked for.
+
+        Adaptive pools and resampling to a given size have other windows on a larger input.
+        """
+        if length > 1 and not self.run.keeps_ratio(length, out):
+            return Map(self.run, self.shape, self.strict, self.local, self.run.marked(self, dim))
+        return self
+
     # Positions moved.
 
     def take(self, dim: int, index: Any, front: Any = None, back: Any = None) -> Map:
@@ -390,6 +401,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.everything: list[str] = []  # operators without a rule that were let see everything
         self.operator = ""
         self.grids: list[Map] = []  # where an operator has changed the number of positions
+        self.ratios: list[Fraction] = []  # of adaptive windows, in the order in which they ran
+        self.wanted: list[Fraction] | None = None  # what they were on the input that was asked for
         self.stale: set[int] = set()  # memory of constants whose values were not kept
 
     # Maps.
@@ -411,6 +424,22 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def constant(self, shape: Sequence[int]) -> Map:
         nothing = self.calculus.nothing
         return Map(self, shape, nothing, nothing, self.no_wholes)
+
+    def keeps_ratio(self, length: int, out: int) -> bool:
+        """Note how many positions became how many; whether that is as on the input asked for."""
+        self.ratios.append(Fraction(out, length))
+        if self.wanted is None:
+            return True
+        place = len(self.ratios) - 1
+        return place < len(self.wanted) and self.wanted[place] == self.ratios[place]
+
+    def marked(self, map_: Map, dim: int) -> tuple[tuple[str, ...], ...]:
+        """The map's wholes, with a mark for the axes that vary along a dim."""
+        arrays = map_.strict.arrays
+        return tuple(
+            (*names, OTHER) if OTHER not in names and array is not None else names
+            for names, array in zip(map_.wholes, arrays, strict=True)
+        )
 
     def united(self, maps: Sequence[Map]) -> Map:
         if len(maps) == 1:

@@ -29,14 +29,26 @@ from torch import Tensor, nn
 from rflib import _operators  # noqa: F401 (registers a rule for each operator)
 from rflib._copy import first_convolution, short, times
 from rflib._maps import BITS, ENDS, NONE, Array, Deps, Origin, compressed, vary
-from rflib._tracer import Functions, Map, Run, TraceError, bare_copy, leaves, rule, surroundings
+from rflib._tracer import (
+    OTHER,
+    Functions,
+    Map,
+    Run,
+    TraceError,
+    bare_copy,
+    leaves,
+    rule,
+    surroundings,
+)
 from rflib.regions import Region
 
 __all__ = ["Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"]
 
 DOUBLINGS = 5  # how often the input may be doubled to find a unit that no border clips
+MOST_TOKENS = 1 << 10  # of a run, before it is doubled once more
 LONGEST = 1 << 15  # pixels along an axis of such an input
-IRREGULAR = 128  # units along an axis that show whether what they read repeats
+LONGEST_PERIOD = 1024  # units; that of ten levels of halving
+IRREGULAR = 256  # units along an axis that show whether what they read repeats
 ROWS = 40  # of a table, before it shows the outer submodules only
 
 
@@ -131,6 +143,8 @@ class Field:
             if field is None:
                 break
             field = field.local if self._local else field
+            if field._other:
+                break
             found = field._own_measures
             best = tuple(
                 mine
@@ -151,8 +165,16 @@ class Field:
     @cached_property
     def _own_measures(self) -> tuple[Measure, ...]:
         return tuple(
-            measured(array, whole) for array, whole in zip(self._arrays, self._whole, strict=True)
+            measured(array, whole, length)
+            for array, whole, length in zip(
+                self._arrays, self._whole, self._trace.shape(self._which)[2:], strict=True
+            )
         )
+
+    @property
+    def _other(self) -> bool:
+        """Whether windows on the way are not those of the input that was asked for."""
+        return any(OTHER in self._map.wholes[place] for place in self._trace.places(self._which))
 
     # Where.
 
@@ -235,6 +257,13 @@ class Field:
         return int(np.logical_or.reduce(masks).sum()) if self._map.strict.ragged else 0
 
     @property
+    def flat(self) -> bool:
+        """Whether positions stand in one row with the channels, so that all are one unit here."""
+        deps = self._map.local if self._local else self._map.strict
+        moving = any(a is not None and a.size > a.shape[0] for a in deps.arrays)
+        return len(self.shape) <= 2 and moving
+
+    @property
     def hull(self) -> bool:
         """Whether the set that a unit reads may be less than the box that `region` gives.
 
@@ -263,16 +292,19 @@ class Field:
             for place, whole in zip(self._trace.places(self._which), self._whole, strict=True)
             if whole
             for name in self._map.wholes[place]
+            if name != OTHER
         )
         return tuple(names)
 
     @cached_property
     def _whole(self) -> tuple[bool, ...]:
         places = self._trace.places(self._which)
+        if self.flat:
+            return tuple(True for _ in places)
         if self._local or self._map.local is self._map.strict:
             return tuple(False for _ in places)
         return tuple(
-            bool(self._map.wholes[place])
+            any(name != OTHER for name in self._map.wholes[place])
             and not self._beside(self._map.strict.arrays[place], self._map.local.arrays[place])
             for place in places
         )
@@ -321,7 +353,9 @@ class Field:
             inner = self.local
             if not inner.empty:
                 remarks.append(f"local {told(inner.size)}")
-        if self.hull and not self.global_:
+        if self.flat:
+            remarks.append("all positions side by side")
+        elif self.hull and not self.global_:
             remarks.append("a hull")
         if self.blind:
             remarks.append(f"{self.blind} units see padding only")
@@ -381,7 +415,7 @@ def arranged(
     )
 
 
-def measured(array: Array | None, whole: bool) -> Measure:
+def measured(array: Array | None, whole: bool, length: int) -> Measure:
     """Read size, jump and start off the units that no border clips."""
     if array is None:
         return Measure(0, ((0, Fraction(1)),), None, None, 1, free=True)
@@ -401,7 +435,11 @@ def measured(array: Array | None, whole: bool) -> Measure:
             return regular
     counted = Counter(extent[free].tolist())
     shares = sorted(((n, Fraction(c, int(free.sum()))) for n, c in counted.items()), reverse=True)
-    return Measure(int(shares[0][0]), tuple(shares), None, None, 1, free=True)
+    # Zeros that forward itself has put around a map are no border that could be seen; but then the
+    # widest units all reach an end of the input.
+    widest = free & (extent == shares[0][0])
+    inside = bool((widest & (first > 0) & (last < length - 1)).any())
+    return Measure(int(shares[0][0]), tuple(shares), None, None, 1, free=inside)
 
 
 def one_line(array: Array) -> Array:
@@ -421,17 +459,19 @@ def progression(first: Array, last: Array, free: Array) -> Measure | None:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], free.astype(np.int8), [0]])))
     begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
     lo, hi = first[begin:end].astype(np.int64), last[begin:end].astype(np.int64)
-    # Near the ends units may be cut where no border is, by a crop say: they must fit the pattern.
-    quarter = len(lo) // 4
-    inner = slice(quarter, len(lo) - quarter)
-    period, step = repeat(lo[inner], hi[inner])
+    period, step = repeat(lo, hi)
     if not step:
-        return None
-    turn, phase = np.divmod(np.arange(len(lo)) - quarter, period)
-    moved = turn * step
-    if (lo < lo[inner][phase] + moved).any() or (hi > hi[inner][phase] + moved).any():
-        return None
-    lo, hi, begin = lo[inner], hi[inner], begin + quarter
+        # Near the ends units may be cut where no border can be seen, as by zeros that forward puts
+        # there itself. Then the pattern shows further inside, and theirs must fit into it.
+        core = slice(len(lo) // 2, len(lo) // 2 + len(lo) // 4)
+        period, step = repeat(lo[core], hi[core])
+        turn, phase = np.divmod(np.arange(len(lo)) - core.start, period)
+        if not step:
+            return None
+        before, after = lo - lo[core][phase] - turn * step, hi[core][phase] + turn * step - hi
+        if min(before.min(), after.min()) < 0 or (before * after).any():
+            return None
+        lo, hi, begin = lo[core], hi[core], begin + core.start
     jump = Fraction(int(step), period)
     counted = Counter((hi - lo + 1)[:period].tolist())
     sizes = sorted(((k, Fraction(c, period)) for k, c in counted.items()), reverse=True)
@@ -446,7 +486,7 @@ def progression(first: Array, last: Array, free: Array) -> Measure | None:
 
 def repeat(lo: Array, hi: Array) -> tuple[int, int]:
     """After how many units the pattern repeats, and how far it has moved then; (1, 0): never."""
-    for period in range(1, len(lo) // 2 + 1):
+    for period in range(1, min(len(lo) // 2, LONGEST_PERIOD) + 1):
         step = lo[period] - lo[0]
         if all((ends[period:] - ends[:-period] == step).all() for ends in (lo, hi)):
             return period, int(step)
@@ -506,7 +546,10 @@ class Trace(Mapping[str, Field]):
 
     def __init__(self, study: Study, shapes: tuple[tuple[int, ...], ...], bits: bool) -> None:
         self._study, self._shapes = study, shapes
-        self._run, self._maps, self._failed = study.run(shapes, BITS if bits else ENDS)
+        wanted = study.ratios if study.growing else None
+        self._run, self._maps, self._failed = study.run(shapes, BITS if bits else ENDS, wanted)
+        if not (study.growing or bits):
+            study.ratios = self._run.ratios
         self._called = study.calls
         self._fields: dict[tuple[str, int], Field] = {}
         self._grown: list[Trace] = []
@@ -601,7 +644,7 @@ class Trace(Mapping[str, Field]):
             if len(self._grown) < power:
                 factor = 2**power
                 shapes = tuple((*s[:2], *(n * factor for n in s[2:])) for s in self._shapes)
-                if any(n > LONGEST for s in shapes for n in s[2:]):
+                if any(n > LONGEST for s in shapes for n in s[2:]) or self._most() > MOST_TOKENS:
                     return
                 with self._study.larger():
                     try:
@@ -609,6 +652,13 @@ class Trace(Mapping[str, Field]):
                     except TraceError:
                         return
             yield self._grown[power - 1]
+
+    def _most(self) -> int:
+        """The most tokens of the last run: positions in a row are as many as an area holds."""
+        maps = (self._grown[-1] if self._grown else self)._maps.values()
+        usual = {len(s) for s in self._shapes}
+        rows = [m.shape[1:] for m in maps if len(m.shape) not in usual and m.varies(1)]
+        return max((n for row in rows for n in row), default=0)
 
     def _exact(self) -> Trace:
         if self._run.origin.domain is BITS:
@@ -661,7 +711,7 @@ class Trace(Mapping[str, Field]):
                 continue
             dims = unit_dims(map_, self.axes(which))
             (line,) = arranged(map_, map_.strict, dims, [place])
-            found = measured(line, whole=False)
+            found = measured(line, False, self.shape(which)[2 + axis])
             if found.jump is None:
                 raise ValueError(
                     "the model cannot be computed in tiles: some windows lie at irregular "
@@ -803,6 +853,7 @@ class Study:
         self.names = dict(self.model.named_modules(remove_duplicate=False))
         self.called: set[str] = set()
         self.growing = False
+        self.ratios: list[Fraction] = []
         self.path: list[str] = []
         self.run_: Run | None = None
         self.found: dict[str, Map] = {}
@@ -848,12 +899,16 @@ class Study:
         raise ValueError(f"input must be {allowed}; got {short(input)}")
 
     def run(
-        self, shapes: tuple[tuple[int, ...], ...], domain: Any
+        self,
+        shapes: tuple[tuple[int, ...], ...],
+        domain: Any,
+        wanted: list[Fraction] | None = None,
     ) -> tuple[Run, dict[str, Map], Exception | None]:
         """One forward pass on coordinates."""
         axes = tuple((i, 2 + a, n) for i, s in enumerate(shapes) for a, n in enumerate(s[2:]))
         self.path.clear()
         run = Run(Origin(domain, axes), self.unknown, self.path)
+        run.wanted = wanted
         self.run_, self.found = run, {}
         self.calls: dict[str, int] = {}
         failed: Exception | None = None
