@@ -77,7 +77,7 @@ class Field:
         self.path, self.shape = path, map_.shape
         self._trace, self._map, self._which, self._local = trace, map_, which, local
         deps = map_.local if local else map_.strict
-        self._dims = unit_dims(map_, trace.axes(which))
+        self._dims = unit_dims(map_, trace.places(which))
         self._arrays = arranged(map_, deps, self._dims, trace.places(which))
         self.units = tuple(map_.shape[d] for d in self._dims)
 
@@ -381,23 +381,28 @@ def told(values: Sequence[Any]) -> str:
     return words[0] if len(set(words)) == 1 else " x ".join(words)
 
 
-def unit_dims(map_: Map, axes: int) -> tuple[int, ...]:
+def unit_dims(map_: Map, places: Sequence[int]) -> tuple[int, ...]:
     """The dims of a tensor along which its units lie: rows and columns, or tokens, or none."""
-    dims = len(map_.shape)
-    movers = [
-        [d for d in range(dims) if vary(a, d)]
-        for deps in (map_.strict, map_.local)
-        for a in deps.arrays
-        if a is not None
-    ]
-    moving = {d for places in movers for d in places}
-    if dims == axes + 2:
-        usual, last = tuple(range(2, dims)), tuple(range(1, dims - 1))
-        # Branches in the channels make every axis vary there; positions lie along one axis each.
-        channels = {d for d in moving if axes > 1 and all(d in places for places in movers)}
-        spatial = moving - channels
-        return last if spatial and 1 in spatial and spatial <= set(last) else usual
-    return tuple(sorted(moving)) if dims > 2 else ()
+    dims, axes = len(map_.shape), len(places)
+    movers: list[set[int]] = [set() for _ in places]  # for each axis, the dims along which it moves
+    for deps in (map_.strict, map_.local):
+        for moving, place in zip(movers, places, strict=True):
+            array = deps.arrays[place]
+            if array is not None:
+                moving.update(d for d in range(dims) if vary(array, d))
+    everywhere = set().union(*movers)
+    if dims != axes + 2:
+        return tuple(sorted(everywhere)) if dims > 2 else ()
+    first, last = tuple(range(2, dims)), tuple(range(1, dims - 1))
+
+    def fits(order: Sequence[int], channels: int) -> bool:
+        """Whether each axis that moves at all does so along its dim, and else in the channels."""
+        pairs = [(moving, dim) for moving, dim in zip(movers, order, strict=True) if moving]
+        return all(dim in moving and moving <= {dim, channels} for moving, dim in pairs)
+
+    if not everywhere or not fits(last, dims - 1):
+        return first  # channels first; they may vary too, where branches stand side by side
+    return first if all(map_.shape[d] == 1 for d in first) else last
 
 
 def arranged(
@@ -709,7 +714,7 @@ class Trace(Mapping[str, Field]):
             array = map_.strict.arrays[place]
             if array is None or len(map_.shape) != self.axes(which) + 2:
                 continue
-            dims = unit_dims(map_, self.axes(which))
+            dims = unit_dims(map_, self.places(which))
             (line,) = arranged(map_, map_.strict, dims, [place])
             found = measured(line, False, self.shape(which)[2 + axis])
             if found.jump is None:
