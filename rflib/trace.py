@@ -78,7 +78,7 @@ class Field:
         self._trace, self._map, self._which, self._local = trace, map_, which, local
         deps = map_.local if local else map_.strict
         self._dims = unit_dims(map_, trace.places(which))
-        self._arrays = arranged(map_, deps, self._dims, trace.places(which))
+        self._arrays, self._filled = arranged(map_, deps, self._dims, trace.places(which))
         self.units = tuple(map_.shape[d] for d in self._dims)
 
     # Size, jump, start.
@@ -270,8 +270,7 @@ class Field:
         False is proven. True means that holes are possible; `holes(unit)` and `reads(unit)` tell
         them axis by axis, `rflib.probe` shows the set in the plane.
         """
-        deps = self._map.local if self._local else self._map.strict
-        return not deps.filled
+        return not self._filled
 
     # Through a whole map or not.
 
@@ -400,24 +399,28 @@ def unit_dims(map_: Map, places: Sequence[int]) -> tuple[int, ...]:
         pairs = [(moving, dim) for moving, dim in zip(movers, order, strict=True) if moving]
         return all(dim in moving and moving <= {dim, channels} for moving, dim in pairs)
 
-    if not everywhere or not fits(last, dims - 1):
+    if not everywhere or fits(first, 1) or not fits(last, dims - 1):
         return first  # channels first; they may vary too, where branches stand side by side
     return first if all(map_.shape[d] == 1 for d in first) else last
 
 
 def arranged(
     map_: Map, deps: Deps, dims: Sequence[int], places: Sequence[int]
-) -> tuple[Array | None, ...]:
-    """The arrays of one input with the dims of the units alone, all else united."""
+) -> tuple[tuple[Array | None, ...], bool]:
+    """The arrays of one input with the dims of the units alone, and whether their boxes are full.
+
+    What stands beside the units, the channels say, is united.
+    """
     rest = [d for d in range(len(map_.shape)) if d not in dims]
     deps = map_.run.calculus.reduced(deps, rest)
     if deps.ragged:
         (deps,) = map_.run.calculus.settled(deps)
     axes = tuple(d + 1 for d in rest)
-    return tuple(
+    arrays = tuple(
         None if (a := deps.arrays[place]) is None else compressed(a.squeeze(axes))
         for place in places
     )
+    return arrays, deps.filled
 
 
 def measured(array: Array | None, whole: bool, length: int) -> Measure:
@@ -715,7 +718,7 @@ class Trace(Mapping[str, Field]):
             if array is None or len(map_.shape) != self.axes(which) + 2:
                 continue
             dims = unit_dims(map_, self.places(which))
-            (line,) = arranged(map_, map_.strict, dims, [place])
+            (line,), _ = arranged(map_, map_.strict, dims, [place])
             found = measured(line, False, self.shape(which)[2 + axis])
             if found.jump is None:
                 raise ValueError(
