@@ -297,7 +297,10 @@ class Calculus:
                         if array is None:
                             continue
                         guarded(prod(np.broadcast_shapes(array.shape, mask.shape)))
-                        arrays[i] = np.where(mask, self.domain.blank([1] * array.ndim), array)
+                        emptied = np.where(mask, self.domain.blank([1] * array.ndim), array)
+                        if not self.domain.exact:
+                            emptied[2:] = array[2:]  # the borders are where they were
+                        arrays[i] = emptied
             done.append(Deps(arrays, part.filled, True))
         return tuple(done)
 

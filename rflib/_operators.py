@@ -910,7 +910,10 @@ def _circular(run: Run, maps: dict[int, Map], x: Tensor, *args: Any, **kwargs: A
     names = dict(zip(("pad", "mode", "value"), args, strict=False)) | kwargs
     if names.get("mode") != "circular" or id(x) not in maps:
         return None
-    found = _padded(maps[id(x)], list(names["pad"]), "circular")
+    amounts = list(names["pad"])
+    if any(n > x.shape[-1 - i // 2] for i, n in enumerate(amounts)):
+        return None  # torch refuses to wrap around more than once, and says so
+    found = _padded(maps[id(x)], amounts, "circular")
     output = torch.empty(found.shape, dtype=x.dtype, device=META)
     run.follow(output, found)
     return output

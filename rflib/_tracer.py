@@ -86,9 +86,10 @@ class Map:
     shape : of the tensor.
     strict, local : with and without the paths through an operator that reads a whole map.
     wholes : the operators of that kind on the way, for each axis of the input.
+    upsampled : by which factor in all; so many neighbours may differ from each other.
     """
 
-    __slots__ = ("local", "run", "shape", "strict", "wholes")
+    __slots__ = ("local", "run", "shape", "strict", "upsampled", "wholes")
 
     def __init__(
         self,
@@ -97,9 +98,11 @@ class Map:
         strict: Deps,
         local: Deps,
         wholes: tuple[tuple[str, ...], ...],
+        upsampled: int = 1,
     ) -> None:
         self.run, self.shape = run, tuple(shape)
-        self.strict, self.local, self.wholes = strict, local, wholes
+        self.strict, self.local = strict, local
+        self.wholes, self.upsampled = wholes, upsampled
 
     def __repr__(self) -> str:
         return f"Map(shape={self.shape})"
@@ -107,7 +110,7 @@ class Map:
     def _each(self, shape: Sequence[int], change: Callable[[Deps], Deps]) -> Map:
         strict = change(self.strict)
         local = strict if self.local is self.strict else change(self.local)
-        return Map(self.run, shape, strict, local, self.wholes)
+        return Map(self.run, shape, strict, local, self.wholes, self.upsampled)
 
     def dim(self, dim: int, extra: int = 0) -> int:
         """The dim as a number from 0."""
@@ -147,7 +150,7 @@ class Map:
     def resized(self, dim: int, length: int) -> Map:
         """Another number of positions along a dim that does not matter."""
         shape = (*self.shape[:dim], length, *self.shape[dim + 1 :])
-        return Map(self.run, shape, self.strict, self.local, self.wholes)
+        return Map(self.run, shape, self.strict, self.local, self.wholes, self.upsampled)
 
     # Windows.
 
@@ -198,7 +201,7 @@ class Map:
     def spread(self, dims: Sequence[int] | int | None = None) -> Map:
         """Each position depends on all along `dims`, as in a softmax or a norm."""
         whole = self._reduced(self._dims(dims))
-        found = Map(self.run, self.shape, whole.strict, whole.local, whole.wholes)
+        found = whole._each(self.shape, lambda d: d)
         if whole.local is not whole.strict and whole.local.none and not self.local.none:
             found.local = self.local  # the position itself is no path through the whole
         return found
@@ -245,8 +248,9 @@ class Map:
 
         Adaptive pools and resampling to a given size have other windows on a larger input.
         """
-        if length > 1 and not self.run.keeps_ratio(length, out):
-            return Map(self.run, self.shape, self.strict, self.local, self.run.marked(self, dim))
+        if not self.run.keeps_ratio(length, out):
+            marked = self.run.marked(self)
+            return Map(self.run, self.shape, self.strict, self.local, marked, self.upsampled)
         return self
 
     # Positions moved.
@@ -401,8 +405,12 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.everything: list[str] = []  # operators without a rule that were let see everything
         self.operator = ""
         self.grids: list[Map] = []  # where an operator has changed the number of positions
-        self.ratios: list[Fraction] = []  # of adaptive windows, in the order in which they ran
-        self.wanted: list[Fraction] | None = None  # what they were on the input that was asked for
+        self.ratios: list[
+            Fraction | None
+        ] = []  # of adaptive windows, in the order in which they ran
+        self.wanted: list[Fraction | None] | None = (
+            None  # what they were on the input that was asked for
+        )
         self.stale: set[int] = set()  # memory of constants whose values were not kept
 
     # Maps.
@@ -427,14 +435,15 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def keeps_ratio(self, length: int, out: int) -> bool:
         """Note how many positions became how many; whether that is as on the input asked for."""
-        self.ratios.append(Fraction(out, length))
-        if self.wanted is None:
+        ratio = Fraction(out, length) if length > 1 else None  # one position has no windows
+        self.ratios.append(ratio)
+        if self.wanted is None or ratio is None:
             return True
         place = len(self.ratios) - 1
-        return place < len(self.wanted) and self.wanted[place] == self.ratios[place]
+        return place < len(self.wanted) and self.wanted[place] in (None, ratio)
 
-    def marked(self, map_: Map, dim: int) -> tuple[tuple[str, ...], ...]:
-        """The map's wholes, with a mark for the axes that vary along a dim."""
+    def marked(self, map_: Map) -> tuple[tuple[str, ...], ...]:
+        """The map's wholes, with a mark for every axis that it depends on."""
         arrays = map_.strict.arrays
         return tuple(
             (*names, OTHER) if OTHER not in names and array is not None else names
@@ -452,7 +461,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if all(m.local is m.strict for m in maps)
             else self.calculus.union([m.local for m in maps], dims)
         )
-        return Map(self, shape, strict, local, self.joint(maps))
+        upsampled = max(m.upsampled for m in maps)
+        return Map(self, shape, strict, local, self.joint(maps), upsampled)
 
     def joint(self, maps: Sequence[Map]) -> tuple[tuple[str, ...], ...]:
         wholes = [m.wholes for m in maps if m.wholes is not self.no_wholes]
@@ -474,7 +484,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if all(m.local is m.strict for m in maps)
             else self.calculus.joined([m.local for m in maps], shapes, dim)
         )
-        return Map(self, shape, strict, local, self.joint(maps))
+        upsampled = max(m.upsampled for m in maps)
+        return Map(self, shape, strict, local, self.joint(maps), upsampled)
 
     def whole(self, map_: Map, before: Deps, after: Deps, dims: Sequence[int]) -> tuple[bool, ...]:
         """For each axis, whether these dims held every position that the map has along it.
@@ -547,7 +558,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         strict = both(base.strict, new.strict)
         same = base.local is base.strict and new.local is new.strict
         local = strict if same else both(base.local, new.local)
-        return Map(self, base.shape, strict, local, self.joint([base, new]))
+        upsampled = max(base.upsampled, new.upsampled)
+        return Map(self, base.shape, strict, local, self.joint([base, new]), upsampled)
 
     # Tensors.
 
@@ -633,9 +645,21 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return output
         made = result()
         self._attach(output, made)
-        if isinstance(made, Map) and made.shape[2:] != next(iter(maps.values())).shape[2:]:
-            self.grids.append(made)
+        if isinstance(made, Map):
+            self._note(next(iter(maps.values())), made)
         return output
+
+    def _note(self, before: Map, after: Map) -> None:
+        """Where an operator has changed the number of positions, and by how much it upsampled."""
+        if before.shape[2:] == after.shape[2:]:
+            return
+        self.grids.append(after)
+        if len(before.shape) == len(after.shape):
+            pairs = zip(before.shape[2:], after.shape[2:], strict=True)
+            factors = [
+                round(out / n) for d, (n, out) in enumerate(pairs, 2) if before.varies(d) and n > 1
+            ]
+            after.upsampled = before.upsampled * max(1, *factors, 1)
 
     def _target(self, schema: Any, args: Any, kwargs: Any) -> tuple[str, Tensor | None]:
         """The operator whose rule counts, and the tensor that it writes to, if any."""

@@ -104,7 +104,11 @@ class Field:
 
     @property
     def start(self) -> tuple[int | Fraction | None, ...]:
-        """Where unit 0 looks: the centre of its field, as if no border clipped it."""
+        """Where unit 0 looks: the centre of its field, as if no border clipped it.
+
+        Where units differ, the mean over one period of them: of their centres, each moved back by
+        as many jumps as there are units before it.
+        """
         return tuple(m.start for m in self._measures)
 
     @property
@@ -135,7 +139,7 @@ class Field:
             for m, whole in zip(own, self._whole, strict=True)
             if not whole
         ]
-        if not any(wanted) or self.empty:
+        if not any(wanted) or any(array is None for array in self._arrays):
             return own, given
         best, at = own, given
         for larger in self._trace._larger():
@@ -165,7 +169,7 @@ class Field:
     @cached_property
     def _own_measures(self) -> tuple[Measure, ...]:
         return tuple(
-            measured(array, whole, length)
+            measured(array, whole, length, pattern(self._map))
             for array, whole, length in zip(
                 self._arrays, self._whole, self._trace.shape(self._which)[2:], strict=True
             )
@@ -331,7 +335,7 @@ class Field:
 
     def cells(self) -> tuple[str, ...]:
         """Path, units, size, jump, start and remarks, as words for a table."""
-        if self.empty:
+        if any(array is None for array in self._arrays):
             return (self.path or "output", told(self.units), "-", "-", "-", "depends on no input")
         size = [
             " or ".join(str(n) for n, _ in m.sizes)
@@ -423,31 +427,38 @@ def arranged(
     return arrays, deps.filled
 
 
-def measured(array: Array | None, whole: bool, length: int) -> Measure:
-    """Read size, jump and start off the units that no border clips."""
+def measured(array: Array | None, whole: bool, length: int, enough: int) -> Measure:
+    """Read size, jump and start off the units that no border clips.
+
+    enough : how many neighbours it takes to be sure of what repeats.
+    """
     if array is None:
         return Measure(0, ((0, Fraction(1)),), None, None, 1, free=True)
     array = one_line(array)
     along = [d for d in range(array.ndim - 1) if vary(array, d)]
     first, last = array[0], -array[1]
     there = first != NONE
-    free = there & (array[2] == NONE) & (array[3] == NONE)
-    extent = last - first + 1
-    if whole or not free.any():
-        size = int(extent[there].max(initial=0))
+    clear = (array[2] == NONE) & (array[3] == NONE)
+    extent = np.where(there, last - first + 1, 0)
+    if whole or not (clear & there).any():
+        size = int(extent.max(initial=0))
         return Measure(size, ((size, Fraction(1)),), None, None, 1, free=whole)
     if len(along) == 1:
-        line = [a.ravel() for a in (first, last, free)]
-        regular = progression(*line)
+        regular = progression(first.ravel(), last.ravel(), clear.ravel(), enough)
         if regular is not None:
             return regular
-    counted = Counter(extent[free].tolist())
-    shares = sorted(((n, Fraction(c, int(free.sum()))) for n, c in counted.items()), reverse=True)
+    counted = Counter(extent[clear].tolist())
+    shares = sorted(((n, Fraction(c, int(clear.sum()))) for n, c in counted.items()), reverse=True)
     # Zeros that forward itself has put around a map are no border that could be seen; but then the
     # widest units all reach an end of the input.
-    widest = free & (extent == shares[0][0])
-    inside = bool((widest & (first > 0) & (last < length - 1)).any())
+    widest = clear & (extent == shares[0][0])
+    inside = bool((widest & (first > 0) & (last < length - 1)).any() and clear.sum() >= enough)
     return Measure(int(shares[0][0]), tuple(shares), None, None, 1, free=inside)
+
+
+def pattern(map_: Map) -> int:
+    """How many neighbouring units show whether and how what they read repeats."""
+    return max(4, 2 * map_.upsampled)
 
 
 def one_line(array: Array) -> Array:
@@ -462,11 +473,13 @@ def one_line(array: Array) -> Array:
     return array
 
 
-def progression(first: Array, last: Array, free: Array) -> Measure | None:
-    """The longest run of free units, if what they read repeats with a period."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], free.astype(np.int8), [0]])))
+def progression(first: Array, last: Array, clear: Array, enough: int) -> Measure | None:
+    """The longest run of units that no border clips, if what they read repeats with a period."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], clear.astype(np.int8), [0]])))
     begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
     lo, hi = first[begin:end].astype(np.int64), last[begin:end].astype(np.int64)
+    if len(lo) < enough:
+        return None
     period, step = repeat(lo, hi)
     if not step:
         # Near the ends units may be cut where no border can be seen, as by zeros that forward puts
@@ -480,24 +493,27 @@ def progression(first: Array, last: Array, free: Array) -> Measure | None:
         if min(before.min(), after.min()) < 0 or (before * after).any():
             return None
         lo, hi, begin = lo[core], hi[core], begin + core.start
-    jump = Fraction(int(step), period)
-    counted = Counter((hi - lo + 1)[:period].tolist())
+    jump = Fraction(step, period)
+    there = [i for i in range(period) if lo[i] != NONE]  # others read nothing at all
+    counted = Counter(int(hi[i] - lo[i]) + 1 for i in there)
+    if len(there) < period:
+        counted[0] = period - len(there)
     sizes = sorted(((k, Fraction(c, period)) for k, c in counted.items()), reverse=True)
-    centres = sum(
-        (Fraction(int(lo[i] + hi[i]), 2) - (int(begin) + i) * jump for i in range(period)),
-        Fraction(0),
-    )
-    return Measure(
-        int(sizes[0][0]), tuple(sizes), tidy(jump), tidy(centres / period), period, free=True
-    )
+    centres = [Fraction(int(lo[i] + hi[i]), 2) - (int(begin) + i) * jump for i in there]
+    start = sum(centres, Fraction(0)) / len(there)
+    return Measure(sizes[0][0], tuple(sizes), tidy(jump), tidy(start), period, free=True)
 
 
 def repeat(lo: Array, hi: Array) -> tuple[int, int]:
     """After how many units the pattern repeats, and how far it has moved then; (1, 0): never."""
+    there = lo != NONE
     for period in range(1, min(len(lo) // 2, LONGEST_PERIOD) + 1):
-        step = lo[period] - lo[0]
-        if all((ends[period:] - ends[:-period] == step).all() for ends in (lo, hi)):
-            return period, int(step)
+        now, then = there[period:], there[:-period]
+        if (now != then).any() or not now.any():
+            continue
+        moved = [(ends[period:] - ends[:-period])[now] for ends in (lo, hi)]
+        if (moved[0] == moved[0][0]).all() and (moved[1] == moved[0][0]).all():
+            return period, int(moved[0][0])
     return 1, 0
 
 
@@ -719,7 +735,7 @@ class Trace(Mapping[str, Field]):
                 continue
             dims = unit_dims(map_, self.places(which))
             (line,), _ = arranged(map_, map_.strict, dims, [place])
-            found = measured(line, False, self.shape(which)[2 + axis])
+            found = measured(line, False, self.shape(which)[2 + axis], pattern(map_))
             if found.jump is None:
                 raise ValueError(
                     "the model cannot be computed in tiles: some windows lie at irregular "
@@ -861,7 +877,7 @@ class Study:
         self.names = dict(self.model.named_modules(remove_duplicate=False))
         self.called: set[str] = set()
         self.growing = False
-        self.ratios: list[Fraction] = []
+        self.ratios: list[Fraction | None] = []
         self.path: list[str] = []
         self.run_: Run | None = None
         self.found: dict[str, Map] = {}
@@ -910,7 +926,7 @@ class Study:
         self,
         shapes: tuple[tuple[int, ...], ...],
         domain: Any,
-        wanted: list[Fraction] | None = None,
+        wanted: list[Fraction | None] | None = None,
     ) -> tuple[Run, dict[str, Map], Exception | None]:
         """One forward pass on coordinates."""
         axes = tuple((i, 2 + a, n) for i, s in enumerate(shapes) for a, n in enumerate(s[2:]))

@@ -3,10 +3,11 @@
 from itertools import product
 
 import pytest
+import strategies
 from graphs import CHANNELS, Graph, graph
-from hypothesis import given
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
-from strategies import BASE, settings
+from strategies import BASE, Net
 from torch import Tensor
 
 import rflib
@@ -71,3 +72,64 @@ def test_thousands_of_graphs_in_one_dimension() -> None:
 @pytest.mark.slow
 def test_hundreds_of_graphs_in_two_dimensions() -> None:
     settings(BASE, max_examples=300)(given(plane)(lambda drawn: check_units(*drawn)))()
+
+
+# Against the recurrence and the probe.
+
+
+def check_recurrence(net: Net, n: int) -> None:
+    """Size, its shares, jump and start of a chain are those of the recurrence, exactly.
+
+    Behind a transposed layer start is the mean over a period of units here, and the place about
+    which the kernels lie there: both are right, and they may differ.
+    """
+    shape = (1, strategies.CHANNELS, *[n] * net.axes)
+    try:
+        field = rflib.trace(net.model, shape).output
+    except ValueError:
+        reject()  # torch refuses so small an input
+    assume(all(field.units))
+    rows = rflib.recurrence(net.model)
+    row = rows[-1]
+    given = isinstance(row.size, tuple)
+    for axis in range(net.axes):
+        size, sizes, jump, start = (
+            value[axis] if given else value for value in (row.size, row.sizes, row.jump, row.start)
+        )
+        if not size:
+            continue  # units that read nothing
+        assert not field.clipped[axis]
+        assert field.size[axis] == size
+        assert field.sizes[axis] == sizes
+        assert field.jump[axis] == jump
+        if not any(layer.transposed for layer in rflib.read(net.model)):
+            assert field.start[axis] == start
+
+
+def check_probe(net: Net, n: int, at: float) -> None:
+    """A unit's region and set are those that the probe measures."""
+    shape = (1, strategies.CHANNELS, *[n] * net.axes)
+    try:
+        field = rflib.trace(net.model, shape).output
+    except ValueError:
+        reject()
+    assume(all(field.units))
+    unit = tuple(int(at * units) for units in field.units)
+    measured = rflib.probe(net.model, shape, unit=unit)
+    assert field.region(unit) == measured.region
+    assert [list(r) for r in field.reads(unit)] == projections(measured.mask)
+
+
+nets = strategies.torch_net(modes=True)
+
+
+@pytest.mark.parametrize("examples", [30, pytest.param(1000, marks=pytest.mark.slow)])
+def test_chains_are_those_of_the_recurrence(examples: int) -> None:
+    drawn = given(nets, st.integers(8, 40))
+    settings(BASE, max_examples=examples)(drawn(check_recurrence))()
+
+
+@pytest.mark.parametrize("examples", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_regions_are_those_that_the_probe_measures(examples: int) -> None:
+    drawn = given(nets, st.integers(6, 16), st.floats(0, 0.999))
+    settings(BASE, max_examples=examples)(drawn(check_probe))()
