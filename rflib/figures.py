@@ -59,6 +59,7 @@ Box = tuple[tuple[int, int], tuple[int, int]]
 
 WIDTH = 4.8  # inches; on a phone of 390 px a text of 11 pt then still has 11 px
 PHOTOGRAPH_SIZE = 224
+_SQUARE = (PHOTOGRAPH_SIZE, PHOTOGRAPH_SIZE)
 
 # On a light page, on a dark page. The light ones are what matplotlib draws with.
 INK, MUTED, LINE, FAINT = "#1c2128", "#57606a", "#c5ccd3", "#e4e8ec"
@@ -82,6 +83,8 @@ _DARK_PAGES = (
     'body[data-jp-theme-light="false"]',
     "body.vscode-dark",
 )
+SUFFIXES = (".svg", ".png", ".pdf")
+_SUFFIXES_TOLD = ".svg, .png or .pdf"
 _FONTS = "-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 
 
@@ -116,6 +119,22 @@ class Picture:
         )
         html = f'<div class="rflib-picture"><style>{style}</style>{self.svg()}</div>'
         return {"text/plain": f"Picture: {self.alt}", "text/html": html}
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture as a file, on white paper: SVG, PNG or PDF by the path's suffix.
+
+        The SVG is labelled with the alternative text; PNG and PDF carry it in their metadata.
+        Raises ValueError for other suffixes, OSError where the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ValueError(f"path is {str(path)!r}; allowed: names that end in {_SUFFIXES_TOLD}")
+        if suffix == ".svg":
+            Path(path).write_text(_alone(self.svg()), encoding="utf-8")
+            return
+        metadata = {"Description" if suffix == ".png" else "Title": self.alt}
+        with _style():
+            self.figure.savefig(path, facecolor=PAPER, dpi=200, metadata=metadata)
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -163,10 +182,10 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def _figure(height: float, **settings: Any) -> Figure:
+def _figure(height: float, width: float = WIDTH) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height), layout="constrained", **settings)
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _finished(figure: Figure, alt: str) -> Picture:
@@ -213,6 +232,13 @@ def _inline(document: str, alt: str) -> str:
     return re.sub(r"\s*\n\s*", "\n", body).strip()
 
 
+def _alone(inline: str) -> str:
+    """An element of a page as a file: programs that draw files know no CSS variables."""
+    plain = re.sub(r"var\(--p\w+,(#\w+)\)", r"\1", inline)
+    paper = f'<rect width="100%" height="100%" fill="{PAPER}"/>'
+    return plain.replace(">", f">\n{paper}", 1) + "\n"
+
+
 def _with_jpeg(match: re.Match[str]) -> str:
     """The committed JPEG in place of the PNG that matplotlib makes of it: a third of the bytes."""
     url = f"data:image/jpeg;base64,{photograph_data()}"
@@ -256,12 +282,16 @@ def photograph() -> ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(b64decode(photograph_data()))))
 
 
-def on_photograph(fields: Mapping[str, Box], title: str = "") -> Picture:
+def on_photograph(
+    fields: Mapping[str, Box],
+    title: str = "",
+    shape: tuple[int, int] = _SQUARE,
+) -> Picture:
     """Fields as boxes on the photograph; what lies outside the image is hatched.
 
     fields: a name for each, and its (first, last) row and (first, last) column as `rflib.region`
-    gives them, unclipped, in pixels of the 224 x 224 image. Raises ValueError for no or empty
-    fields.
+    gives them, unclipped, in pixels of the image. shape: rows and columns of the image for which
+    the photograph stands; it is stretched to them. Raises ValueError for no or empty fields.
 
     >>> on_photograph({"corner": ((-3, 7), (0, 10))}).alt
     'A photograph of a woman in uniform with boxes on it. corner: rows −3 to 7, columns 0 to 10.'
@@ -273,9 +303,9 @@ def on_photograph(fields: Mapping[str, Box], title: str = "") -> Picture:
         figure = _figure(WIDTH)
         axes = figure.subplots()
         boxes = [_checked_box(f"fields[{name!r}]", box) for name, box in fields.items()]
-        _draw_photograph(axes, boxes)
+        _draw_photograph(axes, boxes, shape)
         for index, (name, box) in enumerate(zip(fields, boxes, strict=True)):
-            _draw_field(axes, box, index, name if len(fields) > 1 else "")
+            _draw_field(axes, box, index, name if len(fields) > 1 else "", shape)
         axes.set_title(title or ("" if len(fields) > 1 else next(iter(fields))))
     told = ". ".join(
         f"{name}: rows {_range(rows)}, columns {_range(columns)}"
@@ -355,13 +385,14 @@ def _checked_box(name: str, box: Any) -> Box:
     return (top, bottom), (left, right)
 
 
-def _draw_photograph(axes: Axes, boxes: Sequence[Box]) -> None:
+def _draw_photograph(axes: Axes, boxes: Sequence[Box], shape: tuple[int, int] = _SQUARE) -> None:
     """The photograph, with room around it for what the boxes have outside."""
-    image = axes.imshow(photograph(), interpolation="none", zorder=0)
+    rows, columns = shape
+    extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
+    image = axes.imshow(photograph(), interpolation="none", zorder=0, extent=extent)
     image.set_gid("photograph")
-    edge = PHOTOGRAPH_SIZE - 1
     ends = [end for box in boxes for pair in box for end in pair]
-    low, high = min(0, *ends), max(edge, *ends)
+    low, high = min(0, *ends), max(*(n - 1 for n in shape), *ends)
     room = 0.02 * (high - low)
     axes.set_xlim(low - 0.5 - room, high + 0.5 + room)
     axes.set_ylim(high + 0.5 + room, low - 0.5 - room)
@@ -383,13 +414,15 @@ def _check_looks(name: str, given: Mapping[str, Any]) -> None:
         raise ValueError(f"{name} has {len(given)} entries; allowed: up to {len(_LOOKS)}")
 
 
-def _draw_field(axes: Axes, box: Box, index: int, label: str = "") -> None:
+def _draw_field(
+    axes: Axes, box: Box, index: int, label: str = "", shape: tuple[int, int] = _SQUARE
+) -> None:
     """The box, cased in white so that it stands out from any photograph; hatched where outside."""
     from matplotlib.patches import Rectangle
 
     (top, bottom), (left, right) = box
     colour, dashes = _LOOKS[index]
-    for (y0, y1), (x0, x1) in _outside(box):
+    for (y0, y1), (x0, x1) in _outside(box, shape):
         hatched = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0 + 1, y1 - y0 + 1)
         hatched.set(facecolor="none", edgecolor=colour, linewidth=0, hatch="////")
         axes.add_patch(hatched)
@@ -410,16 +443,16 @@ def _draw_field(axes: Axes, box: Box, index: int, label: str = "") -> None:
         )
 
 
-def _outside(box: Box) -> list[Box]:
+def _outside(box: Box, shape: tuple[int, int] = _SQUARE) -> list[Box]:
     """The parts of a box outside the photograph: above, below, left, right; they do not overlap."""
     (top, bottom), (left, right) = box
-    edge = PHOTOGRAPH_SIZE - 1
-    inside = (max(top, 0), min(bottom, edge))
+    rows, columns = shape
+    inside = (max(top, 0), min(bottom, rows - 1))
     parts: list[Box] = [
         ((top, min(bottom, -1)), (left, right)),
-        ((max(top, edge + 1), bottom), (left, right)),
+        ((max(top, rows), bottom), (left, right)),
         (inside, (left, min(right, -1))),
-        (inside, (max(left, edge + 1), right)),
+        (inside, (max(left, columns), right)),
     ]
     return [part for part in parts if all(first <= last for first, last in part)]
 
@@ -824,7 +857,7 @@ A dashed line marks the image, 224 pixels.'
         )
     _check_looks("networks", networks)
     with _style():
-        figure = _figure(WIDTH * 0.72)
+        figure = _figure(WIDTH * 0.72, WIDTH * max(1, len(names[0]) / 8))
         axes = figure.subplots()
         for index, (name, fields) in enumerate(networks.items()):
             colour, dashes = _LOOKS[index]
@@ -839,7 +872,7 @@ A dashed line marks the image, 224 pixels.'
             axes.annotate(words, (0, image), xytext=(0, 4), textcoords="offset points", color=MUTED)
         _plain_log_ticks(axes)
         axes.set_xticks([place + 0.5 for place in range(len(names[0]))], names[0])
-        axes.tick_params(axis="x", length=0)
+        axes.tick_params(axis="x", length=0, rotation=90 if _crowded(names[0]) else 0)
         axes.set_title("receptive field, pixels")
         if len(networks) > 1:
             _legend(figure, 3)
@@ -849,6 +882,12 @@ A dashed line marks the image, 224 pixels.'
     )
     line = f" A dashed line marks the image, {image} pixels." if image is not None else ""
     return _finished(figure, f"Receptive field by stage, on a log axis. {told}{line}")
+
+
+def _crowded(names: Sequence[str]) -> bool:
+    """Whether one of the names is wider than its step, so that names must stand upright."""
+    most = 48 / min(len(names), 8)  # letters of 10 pt
+    return max(map(len, names)) > most
 
 
 def _number_steps(axes: Axes, fields: Sequence[Mapping[str, int]], image: int | None) -> None:

@@ -103,6 +103,33 @@ def test_a_picture_is_fit_for_a_page(drawn, name):
     assert all(f"#{identity}" in svg for identity in re.findall(r' id="([^"]*)"', svg))
 
 
+@pytest.mark.parametrize("name", ["cone", "on_photograph"])
+def test_a_picture_as_a_file_is_alike_in_any_viewer(tmp_path, drawn, name):
+    picture = drawn[name][0]
+    picture.save(tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == picture.alt
+    assert "var(" not in text  # which viewers other than browsers do not know
+    paper, *_ = root
+    assert (paper.tag, paper.get("width"), paper.get("height")) == (f"{SVG}rect", "100%", "100%")
+
+
+def test_png_and_pdf_carry_the_words_too(tmp_path):
+    from PIL import Image
+
+    picture = PICTURES["cone"]()
+    picture.save(tmp_path / "a.PNG")
+    picture.save(str(tmp_path / "a.pdf"))
+    with Image.open(tmp_path / "a.PNG") as image:
+        assert image.text["Description"] == picture.alt
+        assert min(image.convert("L").getpixel((0, 0)), 250) == 250  # paper, not transparent
+    assert picture.alt[:20].encode() in (tmp_path / "a.pdf").read_bytes()
+    with pytest.raises(ValueError, match=r"'b\.gif'; allowed: names that end in \.svg, \.png or"):
+        picture.save("b.gif")
+
+
 def test_a_notebook_gets_html_and_words():
     bundle = PICTURES["gradient_profile"]()._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
@@ -202,18 +229,45 @@ def test_boxes_stand_on_the_photograph_where_the_region_is():
     assert sorted(hatched) == sorted([([204, 234], [-9, 0]), ([224, 234], [0, 21])])
 
 
+def test_the_photograph_stands_for_images_of_any_shape():
+    svg = figures.on_photograph({"unit": ((10, 49), (-20, 99))}, shape=(60, 480)).svg()
+    a, _, _, d, e, f = map(float, re.search(r"<image.*?matrix\(([^)]*)\)", svg)[1].split())
+
+    def pixels(box):
+        x0, y0, x1, y1 = box
+        across = [round((x - e) / a / 224 * 480, 1) for x in (x0, x1)]
+        return across, [round((y - f) / d / 224 * 60, 1) for y in (y0, y1)]
+
+    assert a / d == pytest.approx(480 / 60, rel=1e-3)
+    (box,) = path_boxes(svg, "stroke-width: 2")
+    (outside,) = path_boxes(svg, "fill: url(#")
+    assert pixels(box) == ([-20, 100], [10, 50])
+    assert pixels(outside) == ([-20, 0], [10, 50])
+
+
+@pytest.mark.parametrize("stages", [8, 9, 30])
+def test_names_of_many_stages_do_not_collide(stages):
+    picture = figures.staircase({"net": {f"layer {i}": 3 + 2 * i for i in range(stages)}})
+    picture.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in picture.figure.axes[0].get_xticklabels()]
+    assert len(boxes) == stages
+    assert all(one.x1 <= other.x0 for one, other in pairwise(boxes))
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (50, 300)])
 @pytest.mark.parametrize(
     "box",
     [((0, 5), (0, 5)), ((-9, 400), (-3, 400)), ((-9, -2), (3, 4)), ((230, 300), (-20, 10))],
 )
-def test_outside_is_the_box_without_the_photograph(box):
+def test_outside_is_the_box_without_the_photograph(box, shape):
     def cells(rectangle):
         (top, bottom), (left, right) = rectangle
         return [(y, x) for y in range(top, bottom + 1) for x in range(left, right + 1)]
 
-    parts = [cell for part in figures._outside(box) for cell in cells(part)]
+    parts = [cell for part in figures._outside(box, shape) for cell in cells(part)]
     assert len(parts) == len(set(parts))
-    assert set(parts) == {c for c in cells(box) if not (0 <= c[0] < 224 and 0 <= c[1] < 224)}
+    rows, columns = shape
+    assert set(parts) == {c for c in cells(box) if not (0 <= c[0] < rows and 0 <= c[1] < columns)}
 
 
 def test_stages_show_the_unit_nearest_to_the_place():
