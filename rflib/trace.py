@@ -982,7 +982,8 @@ class Study:
         if name not in self.called:
             return f"{path!r} is never called in forward, so it has no output"
         if not key and keyed:
-            return f"{path!r} gives several tensors: name one, {', '.join(map(repr, keyed[:6]))}"
+            which = repr(path) if path else "the model"
+            return f"{which} gives several tensors: name one, {', '.join(map(repr, keyed[:6]))}"
         if keyed:
             return f"{path!r}: it has {', '.join(map(repr, keyed[:6]))}"
         calls = sum(1 for p in maps if p.startswith(f"{name}@"))
