@@ -172,8 +172,8 @@ NOT_LAYERS: dict[str, tuple[Any, str, str, str]] = {
         "2",
         "agree on the number of axes",
     ),
-    "module without a place": ([nn.Linear(1, 1)], "layers[0]", "Linear", "rflib.probe"),
-    "container of modules": (nn.ModuleList([nn.ReLU()]), "layers", "ModuleList", "rflib.probe"),
+    "module without a place": ([nn.Linear(1, 1)], "layers[0]", "Linear", "rflib.trace"),
+    "container of modules": (nn.ModuleList([nn.ReLU()]), "layers", "ModuleList", "rflib.trace"),
 }
 
 FUNCTIONS: dict[str, Callable[[Any], object]] = {
