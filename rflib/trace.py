@@ -336,7 +336,7 @@ class Field:
     def cells(self) -> tuple[str, ...]:
         """Path, units, size, jump, start and remarks, as words for a table."""
         if any(array is None for array in self._arrays):
-            return (self.path or "output", told(self.units), "-", "-", "-", "depends on no input")
+            return (self.path or "output", told(self.units), "-", "-", "-", "does not depend on it")
         size = [
             " or ".join(str(n) for n, _ in m.sizes)
             if len(m.sizes) <= 3
