@@ -397,6 +397,11 @@ def written(base: Map, steps: Sequence[Callable[[Map], Map]], new: Map) -> Map:
 class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """One forward pass on coordinates."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: else torch imports its compiler at the first operator, for two seconds and more."""
+        return False
+
     def __init__(self, origin: Origin, unknown: str, path: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.origin, self.unknown, self.path = origin, unknown, path
