@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rflib._maps import Array, MapError, adaptive
-from rflib._tracer import FAST, FUNCTIONS, META, REFUSED, Map, Run, TraceError, rule, tensors
+from rflib._tracer import FAST, FUNCTIONS, META, REFUSED, Map, Run, TraceError, blank, rule, tensors
 
 
 def per_axis(value: Any, axes: int) -> list[Any]:
@@ -905,28 +905,29 @@ def _attend(q: Any, k: Any, v: Any, causal: bool) -> Map:
 # Functions that know more than their operators.
 
 
-def _circular(run: Run, maps: dict[int, Map], x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _circular(run: Run, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """F.pad with mode="circular": torch writes it as copies into slices."""
     names = dict(zip(("pad", "mode", "value"), args, strict=False)) | kwargs
-    if names.get("mode") != "circular" or id(x) not in maps:
+    source = run.map_of(x)
+    if names.get("mode") != "circular" or source is None:
         return None
     amounts = list(names["pad"])
     if any(n > x.shape[-1 - i // 2] for i, n in enumerate(amounts)):
         return None  # torch refuses to wrap around more than once, and says so
-    found = _padded(maps[id(x)], amounts, "circular")
+    found = _padded(source, amounts, "circular")
     output = torch.empty(found.shape, dtype=x.dtype, device=META)
     run.follow(output, found)
     return output
 
 
-def _causal(
-    run: Run, maps: dict[int, Map], q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any
-) -> Any:
+def _causal(run: Run, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Causal attention: torch writes it as a mask of numbers."""
     names = dict(zip(("attn_mask", "dropout_p", "is_causal"), args, strict=False)) | kwargs
+    asked, keys, values = (run.map_of(t) or t for t in (q, k, v))
     if not names.get("is_causal") or names.get("enable_gqa"):
         return None
-    asked, keys, values = (maps.get(id(t), t) for t in (q, k, v))
+    if not any(isinstance(t, Map) for t in (asked, keys, values)):
+        return None
     found = _attend(asked, keys, values, causal=True)
     output = torch.empty(found.shape, dtype=q.dtype, device=META)
     run.follow(output, found)
@@ -961,7 +962,7 @@ def _convolution_shape(
         shape.append((n + 2 * p - d * (k - 1) - 1) // s + 1)
     if min(shape) < 1:
         return None
-    return torch.empty(shape, dtype=x.dtype, device=META)
+    return blank(shape, x)
 
 
 def _batch_norm_shape(x: Tensor, *_: Any) -> list[Tensor] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -619,9 +620,9 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call, wants = self._rule(name, func)
         if name in REFUSED:
             REFUSED[name](self, *args)
-        fast = FAST.get(name) if changed is None else None
+        fast = FAST.get(name)
         output = fast(*args, **kwargs) if fast else None
-        if output is None:
+        if output is None or (changed is not None and output.shape != changed.shape):
             output = self._run(func, args, kwargs)
 
         def result(base: Map | None = None) -> Any:
@@ -651,10 +652,10 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = result()
         self._attach(output, made)
         if isinstance(made, Map):
-            self._note(next(iter(maps.values())), made)
+            self.note(next(iter(maps.values())), made)
         return output
 
-    def _note(self, before: Map, after: Map) -> None:
+    def note(self, before: Map, after: Map) -> None:
         """Where an operator has changed the number of positions, and by how much it upsampled."""
         if before.shape[2:] == after.shape[2:]:
             return
@@ -851,8 +852,8 @@ class Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name in FUNCTIONS:
-            maps = {id(t): m for t in tensors((args, kwargs)) if (m := self.run.map_of(t))}
-            if maps and (found := FUNCTIONS[name](self.run, maps, *args, **kwargs)) is not None:
+            found = FUNCTIONS[name](self.run, *args, **kwargs)
+            if found is not None:
                 return found
         return func(*args, **kwargs)
 
@@ -861,6 +862,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 FAST: dict[str, Callable[..., Any]] = {}  # shapes of frequent results, without asking the operator
 REFUSED: dict[str, Callable[..., None]] = {}  # what must be refused before the operator runs
 CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+def blank(shape: Sequence[int], like: Tensor) -> Tensor:
+    """A tensor without numbers of this shape, made behind the back of the dispatch mode."""
+    with torch._C._DisableTorchDispatch():
+        return torch.empty(shape, dtype=like.dtype, device=META)
 
 
 def plain(name: str) -> str:
@@ -941,33 +948,62 @@ def valued(value: Any, known: dict[int, Tensor | None]) -> Any:
 def bare_copy(model: nn.Module) -> nn.Module:
     """A copy in eval mode without hooks, its parameters without numbers; none is computed."""
     memo: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if id(tensor) in memo:
-            continue
-        bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
-        twin = nn.Parameter(bare, False) if isinstance(tensor, nn.Parameter) else bare
-        if not tensor.is_meta and tensor.numel() <= SMALL:
-            twin._rflib_value = tensor  # type: ignore[attr-defined]
-        memo[id(tensor)] = twin
-    for module in model.modules():  # copy.deepcopy refuses tensors that were computed
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and id(value) not in memo and not value.is_leaf:
-                memo[id(value)] = value.detach()
     try:
-        twin_model = copy.deepcopy(model, memo)
+        return _bare(model, memo)
     except Exception as error:
         raise TypeError(
             f"model: this {type(model).__name__} cannot be copied by copy.deepcopy, and "
             f"rflib.trace works on a copy only: {type(error).__name__}: {error}"
         ) from error
-    for module in twin_model.modules():
-        module.training = False
-        for kind in ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks"):
-            hooks = getattr(module, kind)
-            for key, hook in list(hooks.items()):
-                if not type(hook).__module__.startswith("torch.nn.utils"):
-                    del hooks[key]
-    return twin_model
+
+
+EMPTY = (dict, OrderedDict, list, set)
+PLAIN = (int, float, str, bool, type(None), torch.dtype, torch.device)
+
+
+def _bare(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """One module and all inside it; ten times as fast as copy.deepcopy, which does the rest."""
+    if id(module) in memo:
+        return cast(nn.Module, memo[id(module)])
+    if hasattr(module, "__deepcopy__"):
+        return copy.deepcopy(module, memo)
+    twin = object.__new__(type(module))
+    memo[id(module)] = twin
+    state = twin.__dict__
+    for name, value in module.__dict__.items():
+        if name in ("_parameters", "_buffers"):
+            state[name] = {k: t if t is None else _bare_tensor(t, memo) for k, t in value.items()}
+        elif name == "_modules":
+            state[name] = {k: m if m is None else _bare(m, memo) for k, m in value.items()}
+        elif name.startswith(("_forward_", "_backward_")) and isinstance(value, dict):
+            state[name] = type(value)(
+                (key, copy.deepcopy(hook, memo))
+                for key, hook in value.items()
+                if type(hook).__module__.startswith("torch.nn.utils")  # they compute weights
+            )
+        elif isinstance(value, PLAIN) or (
+            isinstance(value, tuple) and all(isinstance(v, PLAIN) for v in value)
+        ):
+            state[name] = value
+        elif type(value) in EMPTY and not value:
+            state[name] = type(value)()
+        elif isinstance(value, Tensor):
+            state[name] = _bare_tensor(value, memo)
+        else:
+            state[name] = copy.deepcopy(value, memo)
+    state["training"] = False
+    return twin
+
+
+def _bare_tensor(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    if id(tensor) not in memo:
+        bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+        if isinstance(tensor, nn.Parameter):
+            bare = nn.Parameter(bare, requires_grad=False)
+        if not tensor.is_meta and tensor.numel() <= SMALL:
+            bare._rflib_value = tensor  # type: ignore[attr-defined]
+        memo[id(tensor)] = bare
+    return cast(Tensor, memo[id(tensor)])
 
 
 @contextmanager

@@ -25,8 +25,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
-from rflib import _operators  # noqa: F401 (registers a rule for each operator)
+from rflib import _shortcuts  # noqa: F401 (with _operators, registers all rules)
 from rflib._copy import first_convolution, short, times
 from rflib._maps import BITS, ENDS, NONE, Array, Deps, Origin, compressed, vary
 from rflib._tracer import (
@@ -881,9 +885,9 @@ class Study:
         self.path: list[str] = []
         self.run_: Run | None = None
         self.found: dict[str, Map] = {}
-        for name, module in self.model.named_modules():
-            module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name))
-            module.register_forward_hook(lambda _m, _a, output, name=name: self._left(name, output))
+        self.name_of: dict[int, str] = {}
+        for name, module in self.names.items():
+            self.name_of.setdefault(id(module), name)
         floats = [p.dtype for p in model.parameters() if p.is_floating_point()]
         self.dtype = floats[0] if floats else torch.get_default_dtype()
 
@@ -942,6 +946,10 @@ class Study:
                 run.follow(image, run.source(which, tuple(image.shape)))
             arguments = images if self.keys is None else []
             named = dict(zip(self.keys, images, strict=True)) if self.keys else {}
+            hooks = [
+                register_module_forward_pre_hook(self._entered),
+                register_module_forward_hook(self._left),
+            ]
             try:
                 with Functions(run), run:
                     self.model(*arguments, **named)
@@ -955,9 +963,19 @@ class Study:
                     f"{type(error).__name__}: {error}"
                 )
                 failed.__cause__ = error
+            finally:
+                for hook in hooks:
+                    hook.remove()
         return run, self.found, failed
 
-    def _left(self, name: str, output: Any) -> None:
+    def _entered(self, module: nn.Module, _: Any) -> None:
+        if id(module) in self.name_of:
+            self.path.append(self.name_of[id(module)])
+
+    def _left(self, module: nn.Module, _: Any, output: Any) -> None:
+        name = self.name_of.get(id(module))
+        if name is None:
+            return  # of another model, called within this one
         self.path.pop()
         self.called.add(name)
         assert self.run_ is not None
@@ -1025,8 +1043,10 @@ def check_model(model: Any) -> None:
         )
     if type(model).forward is nn.Module.forward:
         raise TypeError(f"model must have a forward; got {type(model).__name__}, which has none")
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if nn.parameter.is_lazy(tensor):
-            raise TypeError(
-                f"model must be initialised; {name!r} is not: run the model once on an input"
-            )
+    for module in model.modules():
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None and nn.parameter.is_lazy(tensor):
+                raise TypeError(
+                    f"model must be initialised; {name!r} of a {type(module).__name__} is not: run "
+                    f"the model once on an input"
+                )
