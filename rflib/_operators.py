@@ -938,7 +938,8 @@ FUNCTIONS["pad"] = _circular
 FUNCTIONS["scaled_dot_product_attention"] = _causal
 
 
-# Shapes of the most frequent results, ten times faster than asking the operator.
+# Shapes of the most frequent results, ten times faster than asking the operator; and at its first
+# operator whose shapes are written in Python, torch imports its compiler or sympy, for seconds.
 
 
 def _convolution_shape(
@@ -971,3 +972,110 @@ def _batch_norm_shape(x: Tensor, *_: Any) -> list[Tensor] | None:
 
 FAST["aten::convolution"] = _convolution_shape
 FAST["aten::native_batch_norm"] = _batch_norm_shape
+
+
+def _usual(*found: Tensor) -> bool:
+    """Whether dtype and strides of the result are the usual ones."""
+    dtype = found[0].dtype
+    return dtype.is_floating_point and all(x.dtype == dtype and x.is_contiguous() for x in found)
+
+
+def _pointwise_shape(*args: Any, **_: Any) -> Tensor | None:
+    found = [*tensors(args)]
+    if not _usual(*found) or any(isinstance(value, complex) for value in args):
+        return None
+    try:
+        shape = np.broadcast_shapes(*(tuple(x.shape) for x in found))
+    except ValueError:
+        return None
+    return torch.empty(shape, dtype=found[0].dtype, device=META)
+
+
+def _pool_shape(
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Tensor | None:
+    axes = 2
+    if x.dim() != axes + 2 or not _usual(x):
+        return None
+    shape = list(x.shape[:2])
+    each = [per_axis(v, axes) for v in (kernel, stride or kernel, padding, dilation)]
+    for n, k, s, p, d in zip(x.shape[2:], *each, strict=True):
+        if not 0 <= 2 * p <= k:
+            return None
+        over = n + 2 * p - d * (k - 1) - 1
+        steps = -(-over // s) if ceil_mode else over // s
+        if ceil_mode and steps * s >= n + p:
+            steps -= 1  # the last window would begin in the padding behind
+        shape.append(steps + 1)
+    return torch.empty(shape, dtype=x.dtype, device=META) if min(shape) > 0 else None
+
+
+def _max_pool_shape(*args: Any) -> tuple[Tensor, Tensor] | None:
+    values = _pool_shape(*args)
+    if values is None:
+        return None
+    return values, torch.empty(values.shape, dtype=torch.int64, device=META)
+
+
+def _average_pool_shape(
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    *_: Any,
+) -> Tensor | None:
+    return _pool_shape(x, kernel, stride, padding, 1, ceil_mode)
+
+
+def _mean_shape(x: Tensor, dims: Any = None, keep: bool = False, **more: Any) -> Tensor | None:
+    if more or not dims or not _usual(x):
+        return None
+    gone = {d % x.dim() for d in dims if -x.dim() <= d < x.dim()}
+    if len(gone) != len(dims):
+        return None
+    shape = [1 if d in gone else n for d, n in enumerate(x.shape) if keep or d not in gone]
+    return torch.empty(shape, dtype=x.dtype, device=META)
+
+
+def _linear_shape(bias: Tensor, x: Tensor, weight: Tensor, **more: Any) -> Tensor | None:
+    fits = x.dim() == weight.dim() == 2 and x.shape[1] == weight.shape[0]
+    if more or not fits or bias.shape != weight.shape[1:] or not _usual(x, bias):
+        return None
+    return torch.empty((x.shape[0], weight.shape[1]), dtype=x.dtype, device=META)
+
+
+def _cat_shape(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first = parts[0]
+    if not -first.dim() <= dim < first.dim() or not _usual(*parts):
+        return None
+    shapes = [list(x.shape) for x in parts]
+    lengths = [shape.pop(dim) if len(shape) == first.dim() else -1 for shape in shapes]
+    if min(lengths) < 0 or any(shape != shapes[0] for shape in shapes):
+        return None
+    dim %= first.dim()
+    shape = [*shapes[0][:dim], sum(lengths), *shapes[0][dim:]]
+    return torch.empty(shape, dtype=first.dtype, device=META)
+
+
+def _adaptive_shape(x: Tensor, sides: Sequence[int]) -> Tensor | None:
+    if x.dim() != 4 or len(sides) != 2 or min(sides) < 1 or not _usual(x):
+        return None
+    return torch.empty((*x.shape[:2], *sides), dtype=x.dtype, device=META)
+
+
+for _name in ("relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu", "hardtanh"):
+    FAST[f"aten::{_name}"] = _pointwise_shape
+for _name in ("hardswish", "hardsigmoid", "add", "sub", "mul", "div"):
+    FAST[f"aten::{_name}"] = _pointwise_shape
+FAST["aten::_adaptive_avg_pool2d"] = _adaptive_shape
+FAST["aten::max_pool2d_with_indices"] = _max_pool_shape
+FAST["aten::avg_pool2d"] = _average_pool_shape
+FAST["aten::mean"] = _mean_shape
+FAST["aten::addmm"] = _linear_shape
+FAST["aten::cat"] = _cat_shape

@@ -620,9 +620,10 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call, wants = self._rule(name, func)
         if name in REFUSED:
             REFUSED[name](self, *args)
-        fast = FAST.get(name)
-        output = fast(*args, **kwargs) if fast else None
-        if output is None or (changed is not None and output.shape != changed.shape):
+        output = FAST[name](*args, **kwargs) if name in FAST else None
+        if output is not None and changed is not None and output.shape != changed.shape:
+            output = None  # torch says what is wrong with it
+        if output is None:
             output = self._run(func, args, kwargs)
 
         def result(base: Map | None = None) -> Any:
