@@ -28,6 +28,9 @@ class MapError(ValueError):
     """A rule asks for what its map cannot give."""
 
 
+NO_OUTPUT = np.zeros(1, dtype=np.bool_)
+
+
 class Domain:
     """How sets are kept along one axis: which operation unites, what is nothing."""
 
@@ -88,14 +91,11 @@ class Deps:
     ragged : some positions may depend on nothing.
     """
 
-    __slots__ = ("arrays", "filled", "ragged")
+    __slots__ = ("arrays", "filled", "none", "ragged")
 
     def __init__(self, arrays: Sequence[Array | None], filled: bool, ragged: bool) -> None:
         self.arrays, self.filled, self.ragged = tuple(arrays), filled, ragged
-
-    @property
-    def none(self) -> bool:
-        return all(array is None for array in self.arrays)
+        self.none = all(array is None for array in self.arrays)
 
     def each(self, change: Callable[[Array], Array]) -> Deps:
         """Change every array in the same way; what is filled stays so."""
@@ -435,9 +435,13 @@ class Calculus:
             return deps
         if deps.ragged and kernel > 1 and self._shared(deps, [dim]):
             (deps,) = self.settled(deps)
-        starts = stride * np.arange(out) - before
-        wide = (length - 1) * spread + 1
-        none = self._dead(starts, kernel, dilation, length, spread)
+        wide, reach = (length - 1) * spread + 1, dilation * (kernel - 1)
+        after = (out - 1) * stride + reach + 1 - before - wide
+        if spread == 1 and max(before, after) <= reach and length >= dilation:
+            none = NO_OUTPUT  # every window holds at least one position
+        else:
+            starts = stride * np.arange(out) - before
+            none = self._dead(starts, kernel, dilation, length, spread)
         movers = self._movers(deps, dim, length)
         arrays: list[Array | None] = []
         for array, moves in zip(deps.arrays, movers, strict=True):

@@ -77,7 +77,7 @@ def lines(field: Mapping[str, Any]) -> list[str]:
 
 def _told(field: Mapping[str, Any], unit: Sequence[int] | None) -> list[tuple[str, str]]:
     if field["empty"]:
-        return [("field", "depends on no input")]
+        return [("field", "does not depend on this input")]
     least = "at least " if any(field["clipped"]) and not field.get("global") else ""
     rows = [("size", f"{least}{times(field['size'])} pixels")]
     if any(len(sizes) > 1 for sizes in field["sizes"]):

@@ -980,6 +980,10 @@ class Study:
         self.called.add(name)
         assert self.run_ is not None
         call = self.calls[name] = self.calls.get(name, 0) + 1
+        if isinstance(output, Tensor):
+            map_ = self.run_.map_of(output) or self.run_.constant(tuple(output.shape))
+            self.found[name] = self.found[f"{name}@{call}"] = map_
+            return
         for key, tensor in leaves(output):
             map_ = self.run_.map_of(tensor) or self.run_.constant(tuple(tensor.shape))
             suffix = f":{key}" if key else ""

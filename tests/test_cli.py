@@ -413,7 +413,7 @@ def test_the_json_of_a_model_says_what_rflib_says(run, folder, target, size):
 
 def test_several_inputs_and_outputs(run):
     two = ["model.py:Two", "--input", "left=1,3,32,32", "--input", "right=1,3,32,32"]
-    assert "b             32     -     -      -  depends on no input" in run(*two)[1]
+    assert "b             32     -     -      -  does not depend on it" in run(*two)[1]
     assert run(*two)[1].endswith("never called: unused\n")
     said = described(run, *two, "--of", "right")
     assert [each["name"] for each in said["inputs"]] == ["left", "right"]
