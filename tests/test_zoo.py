@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import rflib
 from rflib.networks import NAMES, build
 
 torch = pytest.importorskip("torch")
@@ -223,6 +224,22 @@ def slow(*case):
 def test_published_fields(name, layer, width, field, jump, start):
     net = build(name).eval()
     check_field(net, layer, (NAMES[name].input_size[1], 0, width), 2, field, jump, start)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "field"),
+    [
+        ("alexnet", "features", 195),
+        ("vgg19", "features", 268),
+        ("inception_v3", "Mixed_7c", 1311),
+        ("inception_v4", "Mixed_7d", 2071),
+    ],
+)
+def test_trace_finds_the_field_on_the_usual_input(name, layer, field):
+    """There it is clipped; the row in front of the classifier is no reason to stop at that size."""
+    found = rflib.trace(on_meta(name), NAMES[name].input_size)[layer]
+    assert (found.size, found.jump) == ((field, field), (32, 32))
+    assert found.clipped == (False, False)
 
 
 @pytest.mark.parametrize(("strided", "patch"), [(1, 16), (2, 34), (3, 70), (5, 286)])
