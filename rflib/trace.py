@@ -682,20 +682,10 @@ class Trace(Mapping[str, Field]):
             yield self._grown[power - 1]
 
     def _most(self) -> int:
-        """The most tokens of the last run: positions in a row are as many as an area holds.
-
-        A row that stands before a linear layer does not count while it is as long as it was: an
-        adaptive pool keeps it so.
-        """
-        maps = (self._grown[-1] if self._grown else self)._maps
+        """The most tokens of the last run: positions in a row are as many as an area holds."""
+        maps = (self._grown[-1] if self._grown else self)._maps.values()
         usual = {len(s) for s in self._shapes}
-        rows = [
-            m.shape[1:]
-            for path, m in maps.items()
-            if len(m.shape) not in usual
-            and m.varies(1)
-            and not (len(m.shape) <= 2 and path in self and m.shape == self._maps[path].shape)
-        ]
+        rows = [m.shape[1:] for m in maps if len(m.shape) > 2 and len(m.shape) not in usual]
         return max((n for row in rows for n in row), default=0)
 
     def _exact(self) -> Trace:
