@@ -685,8 +685,8 @@ class Trace(Mapping[str, Field]):
         """The most tokens of the last run: positions in a row are as many as an area holds."""
         maps = (self._grown[-1] if self._grown else self)._maps.values()
         usual = {len(s) for s in self._shapes}
-        rows = [m.shape[1:] for m in maps if len(m.shape) > 2 and len(m.shape) not in usual]
-        return max((n for row in rows for n in row), default=0)
+        rows = [m for m in maps if len(m.shape) > 2 and len(m.shape) not in usual]
+        return max((n for m in rows for d, n in enumerate(m.shape) if m.varies(d)), default=0)
 
     def _exact(self) -> Trace:
         if self._run.origin.domain is BITS:
