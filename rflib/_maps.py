@@ -304,6 +304,19 @@ class Calculus:
             done.append(Deps(arrays, part.filled, True))
         return tuple(done)
 
+    def kept(self, deps: Deps, mask: Array) -> Deps:
+        """Positions outside of a mask made empty, along one axis of each input."""
+        arrays = list(deps.arrays)
+        for group in self.groups:
+            place = next((i for i in group if arrays[i] is not None), None)
+            if place is None:
+                continue
+            array = cast(Array, arrays[place])
+            lines = compressed(aligned(mask[None], array.ndim - 1))
+            guarded(prod(np.broadcast_shapes(array.shape, lines.shape)))
+            arrays[place] = np.where(lines, array, self.domain.blank([1] * array.ndim))
+        return Deps(arrays, deps.filled, ragged=True)
+
     # Positions united along dims.
 
     def reduced(self, deps: Deps, dims: Sequence[int]) -> Deps:

@@ -35,17 +35,26 @@ def first_map(*values: Any) -> Map:
 
 
 @rule(
-    "aten::_to_copy aten::clone aten::alias aten::detach aten::contiguous aten::lift_fresh "
+    "aten::_to_copy aten::clone aten::alias aten::detach aten::lift_fresh "
     "aten::hardswish aten::hardtanh aten::log_sigmoid_forward aten::_prelu_kernel "
-    "aten::rrelu_with_noise aten::native_dropout aten::bernoulli aten::dropout "
-    "aten::alpha_dropout aten::feature_dropout aten::relu6 aten::_conj aten::_neg_view "
-    "aten::resolve_conj aten::resolve_neg aten::view_as_real aten::_fused_dropout "
-    "aten::fake_quantize_per_tensor_affine aten::quantize_per_tensor aten::nan_to_num"
+    "aten::rrelu_with_noise aten::native_dropout aten::bernoulli "
+    "aten::complex aten::polar "
+    "aten::nan_to_num"
 )
 def _elementwise(*args: Any, output: Any, **kwargs: Any) -> Any:
     maps = [a for a in args if isinstance(a, Map)]
     one = maps[0].elementwise(*maps[1:])
     return [one] * len(output) if isinstance(output, (list, tuple)) else one
+
+
+@rule("aten::view_as_real")
+def _as_real(x: Map, *, output: Tensor) -> Map:
+    return x.unsqueeze(-1).expand(*output.shape)
+
+
+@rule("aten::view_as_complex")
+def _as_complex(x: Map) -> Map:
+    return x.mix(-1).squeeze([-1])
 
 
 @rule("aten::copy")
@@ -63,11 +72,6 @@ def _from_nothing(*args: Any, **kwargs: Any) -> Map | None:
     return value if isinstance(value, Map) else None  # fill_ with a number that was computed
 
 
-@rule("aten::_prelu")
-def _prelu(x: Any, weight: Any) -> Map:
-    return first_map(x, weight).elementwise(x, weight)
-
-
 @rule("aten::glu")
 def _glu(x: Map, dim: int = -1) -> Map:
     half = x.shape[x.dim(dim)] // 2
@@ -83,16 +87,24 @@ def _embedding(weight: Any, indices: Any, *_: Any, output: Tensor, **__: Any) ->
 
 
 @rule("aten::tril aten::triu")
-def _triangle(x: Map, diagonal: int = 0, *, output: Tensor) -> Map:
-    keep = torch.ones(x.shape[-2:], dtype=torch.bool).tril(diagonal)
-    if x.run.operator.startswith("aten::triu"):
-        keep = torch.ones(x.shape[-2:], dtype=torch.bool).triu(diagonal)
-    rows = [x.select(-2, r) for r in range(x.shape[-2])]
-    cut = [
-        row.take(-1, np.where(keep[r].numpy(), np.arange(x.shape[-1]), -1)).unsqueeze(-2)
-        for r, row in enumerate(rows)
-    ]
-    return x.run.joined(cut, len(x.shape) - 2)
+def _triangle(x: Map, diagonal: int = 0) -> Map:
+    square = torch.ones(x.shape[-2:], dtype=torch.bool)
+    lower = "tril" in x.run.operator
+    return x.keep((square.tril(diagonal) if lower else square.triu(diagonal)).numpy())
+
+
+@rule("aten::where aten::masked_fill")
+def _where(*args: Any, output: Tensor) -> Map:
+    """Of both tensors what a constant mask leaves; all of all where the mask is not known."""
+    run = first_map(*args).run
+    filled = "masked_fill" in run.operator
+    mask, one, other = (args[1], args[2], args[0]) if filled else args
+    known = None if isinstance(mask, Map) else run.value_of(mask)
+    maps = [a for a in args if isinstance(a, Map)]
+    if known is not None:
+        chosen = ((one, known.numpy()), (other, ~known.numpy()))
+        maps = [a.expand(*output.shape).keep(keep) for a, keep in chosen if isinstance(a, Map)]
+    return run.united(maps).expand(*output.shape)
 
 
 # Convolutions and pools.
@@ -181,24 +193,7 @@ def _max_pool(
     return found, found
 
 
-@rule(
-    "aten::max_pool1d aten::max_pool2d aten::max_pool3d aten::quantized_max_pool2d "
-    "aten::mkldnn_max_pool2d aten::mkldnn_max_pool3d"
-)
-def _max_pool_alone(
-    x: Map,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    *,
-    output: Tensor,
-) -> Map:
-    return _pooled(x, kernel, stride, padding, dilation, output)
-
-
-@rule("aten::avg_pool1d aten::avg_pool2d aten::avg_pool3d")
+@rule("aten::avg_pool2d aten::avg_pool3d")
 def _avg_pool(
     x: Map, kernel: Any, stride: Any = None, padding: Any = 0, *rest: Any, output: Tensor, **_: Any
 ) -> Map:
@@ -206,8 +201,8 @@ def _avg_pool(
 
 
 @rule(
-    "aten::_adaptive_avg_pool2d aten::_adaptive_avg_pool3d aten::adaptive_avg_pool1d "
-    "aten::adaptive_max_pool2d aten::adaptive_max_pool3d aten::adaptive_max_pool1d"
+    "aten::_adaptive_avg_pool2d aten::_adaptive_avg_pool3d "
+    "aten::adaptive_max_pool2d aten::adaptive_max_pool3d "
 )
 def _adaptive_pool(x: Map, size: Any, *, output: Any) -> Any:
     several = isinstance(output, (list, tuple))
@@ -305,7 +300,9 @@ def _smooth_taps(n: int, out: int, align: bool, scale: float | None, half: int) 
         near = [
             i
             for i in range(floor(centre - support), ceil(centre + support) + 1)
-            if abs(Fraction(2 * i + 1, 2) - centre) < support and 0 <= i < n
+            if abs(Fraction(2 * i + 1, 2) - centre) < support
+            and 0 <= i < n
+            and not (half == 2 and abs(Fraction(2 * i + 1, 2) - centre) == max(step, Fraction(1)))
         ]
         taps.append(near)
     return taps
@@ -390,7 +387,7 @@ def _replication_pad(x: Map, pad: Sequence[int]) -> Map:
     return _padded(x, pad, "replicate")
 
 
-@rule("aten::view aten::_unsafe_view aten::reshape aten::_reshape_alias aten::view_copy")
+@rule("aten::view aten::_unsafe_view aten::_reshape_alias aten::view_copy")
 def _view(x: Map, *_: Any, output: Tensor, **__: Any) -> Map:
     if _ and isinstance(_[0], torch.dtype):
         raise MapError("a view as another type of numbers moves parts of positions")
@@ -419,7 +416,7 @@ def _transpose(x: Map, one: int, other: int) -> Map:
     return x.permute(*order)
 
 
-@rule("aten::t aten::numpy_T aten::mT")
+@rule("aten::t ")
 def _t(x: Map) -> Map:
     return x if len(x.shape) < 2 else x.permute(1, 0)
 
@@ -559,7 +556,7 @@ def _repeat_interleave(x: Map, repeats: Any, dim: Any = None, **_: Any) -> Map:
     return x.take(dim, np.repeat(np.arange(x.shape[x.dim(dim)]), repeats))
 
 
-@rule("aten::channel_shuffle aten::native_channel_shuffle")
+@rule("aten::channel_shuffle ")
 def _channel_shuffle(x: Map, groups: int) -> Map:
     c = x.shape[1]
     order = np.arange(c).reshape(groups, c // groups).T.ravel()
@@ -657,10 +654,16 @@ def _refuse_numbers(run: Run, *_: Any) -> None:
     )
 
 
-def _refuse_index(run: Run, x: Any, *rest: Any) -> None:
-    indices = list(tensors(rest[:-1] if len(rest) > 1 else rest))
-    if any(run.map_of(t) is not None for t in indices):
-        raise TraceError(f"{run.where()} {DECIDED}")
+def _refuse_index(run: Run, x: Any, indices: Sequence[Any], *rest: Any) -> Any:
+    """Refuse an index that depends on the input; write a mask of constants as numbers."""
+    places: list[Any] = []
+    for index in indices:
+        if index is not None and run.map_of(index) is not None:
+            raise TraceError(f"{run.where()} {DECIDED}")
+        mask = index is not None and index.dtype in (torch.bool, torch.uint8)
+        value = run.value_of(index) if mask else None
+        places += [index] if value is None else value.nonzero(as_tuple=True)
+    return (x, places, *rest)
 
 
 def _known(index: Any, run: Run) -> Any:
@@ -728,14 +731,14 @@ BY_VALUES = (
 )
 
 
-@rule(BY_VALUES + " aten::_local_scalar_dense aten::equal aten::is_nonzero aten::item")
+@rule(BY_VALUES + " aten::_local_scalar_dense aten::equal ")
 def _refused(*_: Any) -> None:
     """Never called: what stands in REFUSED raises first."""
 
 
 for _name in BY_VALUES.split():
     REFUSED[_name] = _refuse_values
-for _name in ("aten::_local_scalar_dense", "aten::equal", "aten::is_nonzero", "aten::item"):
+for _name in ("aten::_local_scalar_dense", "aten::equal"):
     REFUSED[_name] = _refuse_numbers
 for _name in ("aten::index", "aten::_unsafe_index", "aten::index_put"):
     REFUSED[_name] = _refuse_index
@@ -771,10 +774,7 @@ def _reduction(x: Any, *args: Any, output: Any, **kwargs: Any) -> Any:
     return [found] * len(output) if several else found
 
 
-@rule(
-    "aten::_softmax aten::_log_softmax aten::_safe_softmax aten::softmax aten::log_softmax "
-    "aten::sort aten::topk aten::argsort"
-)
+@rule("aten::_softmax aten::_log_softmax aten::_safe_softmax aten::sort aten::topk aten::argsort")
 def _along(x: Map, *args: Any, output: Any, **kwargs: Any) -> Any:
     if x.run.operator == "aten::topk":
         k, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", -1)
@@ -793,7 +793,7 @@ def _cumulative(x: Map, dim: int, *_: Any, output: Any, **__: Any) -> Any:
     return [found] * len(output) if isinstance(output, (list, tuple)) else found
 
 
-@rule("aten::native_layer_norm aten::_fused_rms_norm aten::rms_norm")
+@rule("aten::native_layer_norm aten::_fused_rms_norm ")
 def _layer_norm(x: Map, shape: Sequence[int], *_: Any, output: Any) -> Any:
     dims = tuple(range(-len(shape), 0))
     found = x.spread(dims)
@@ -814,9 +814,9 @@ def _group_norm(
 
 
 @rule(
-    "aten::native_batch_norm aten::_native_batch_norm_legit aten::batch_norm "
-    "aten::_native_batch_norm_legit_no_training aten::_batch_norm_with_update "
-    "aten::_batch_norm_no_update aten::cudnn_batch_norm aten::miopen_batch_norm"
+    "aten::native_batch_norm aten::_native_batch_norm_legit "
+    "aten::_native_batch_norm_legit_no_training "
+    ""
 )
 def _batch_norm(x: Any, *args: Any, output: Any, **_: Any) -> Any:
     maps = [a for a in (x, *args) if isinstance(a, Map)]
@@ -827,12 +827,10 @@ def _batch_norm(x: Any, *args: Any, output: Any, **_: Any) -> Any:
         raise MapError("a scale or shift that depends on the input must be applied by a product")
     if not training or "no_training" in name:
         return [x, *[None] * rest]
-    dims = (0, *range(2, len(x.shape)))
-    statistics = x.merge(dims)
-    return [x.spread(dims), statistics, statistics, *[None] * (rest - 2)]
+    return [x.spread((0, *range(2, len(x.shape)))), *[None] * rest]
 
 
-@rule("aten::mm aten::bmm aten::mv aten::dot aten::matmul aten::_int_mm")
+@rule("aten::mm aten::bmm aten::mv aten::dot ")
 def _product(a: Any, b: Any, **_: Any) -> Map:
     run = first_map(a, b).run
     vector = len(b.shape) == 1
@@ -874,12 +872,7 @@ def _fft(x: Map, dims: Any, *_: Any, output: Tensor, **__: Any) -> Map:
     return whole.expand(*output.shape)
 
 
-@rule(
-    "aten::_scaled_dot_product_flash_attention_for_cpu aten::_scaled_dot_product_flash_attention "
-    "aten::_scaled_dot_product_efficient_attention aten::_scaled_dot_product_attention_math "
-    "aten::_scaled_dot_product_cudnn_attention "
-    "aten::_scaled_dot_product_fused_attention_overrideable"
-)
+@rule("aten::_scaled_dot_product_flash_attention_for_cpu ")
 def _attention(q: Any, k: Any, v: Any, *_: Any, output: Any, **__: Any) -> list[Any]:
     return [_attend(q, k, v, causal=False), *[None] * (len(output) - 1)]
 

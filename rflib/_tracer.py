@@ -153,6 +153,10 @@ class Map:
         shape = (*self.shape[:dim], length, *self.shape[dim + 1 :])
         return Map(self.run, shape, self.strict, self.local, self.wholes, self.upsampled)
 
+    def keep(self, mask: Array) -> Map:
+        """Where a constant mask is false, nothing; the mask is broadcast to this shape."""
+        return self._each(self.shape, lambda d: self.run.calculus.kept(d, mask))
+
     # Windows.
 
     def window(
@@ -619,7 +623,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name, changed = self._target(schema, args, kwargs)
         call, wants = self._rule(name, func)
         if name in REFUSED:
-            REFUSED[name](self, *args)
+            args = REFUSED[name](self, *args) or args
         output = FAST[name](*args, **kwargs) if name in FAST else None
         if output is not None and changed is not None and output.shape != changed.shape:
             output = None  # torch says what is wrong with it
@@ -688,7 +692,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if given is not None:
             return given
         if torch.Tag.pointwise in func.tags:
-            return _pointwise, False
+            return _pointwise, True
         if self.unknown == "everything":
             return self._everything, True
         raise TraceError(
@@ -834,10 +838,13 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             trail.write(new)
 
 
-def _pointwise(*args: Any, **kwargs: Any) -> Map:
+def _pointwise(*args: Any, output: Any, **kwargs: Any) -> Any:
     """All of torch's operators that act position by position; it tags them itself."""
     maps = [m for m in flat((args, kwargs)) if isinstance(m, Map)]
-    return maps[0].run.united(maps)
+    found = maps[0].run.united(maps)
+    if isinstance(output, Tensor):
+        return found if found.shape == output.shape else found.expand(*output.shape)
+    return [found.expand(*one.shape) for one in output]
 
 
 class Functions(TorchFunctionMode):
@@ -861,7 +868,7 @@ class Functions(TorchFunctionMode):
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 FAST: dict[str, Callable[..., Any]] = {}  # shapes of frequent results, without asking the operator
-REFUSED: dict[str, Callable[..., None]] = {}  # what must be refused before the operator runs
+REFUSED: dict[str, Callable[..., Any]] = {}  # what must be refused before the operator runs
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
