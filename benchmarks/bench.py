@@ -1,73 +1,246 @@
-"""Speed and memory of rflib on this machine, beside the obvious alternative where there is one.
+"""rflib.trace beside what a user would pick instead, side by side in one run: one table.
 
-Each line is measured in a process of its own, so that its memory is its own and imports are cold.
+`make bench` prints it; `bench.py --write` puts it into chapters/benchmarks.md as well. Every
+measurement has a process of its own and at most two minutes; each alternative has an environment of
+its own under _build/bench, made from alternatives.txt. Linux only: peak memory is read from /proc.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
-import resource
+import os
+import platform
 import subprocess
 import sys
-import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-DEEP = "layers = [(3, 1 + (n % 500 == 0)) for n in range(20_000)]"
-RESNET = "import rflib, torch\nnet = rflib.networks.resnet(18).eval()"
-# What one writes without rflib: the gradient of the centre unit over the whole square, float32.
-RECIPE = """\
-x = torch.ones(1, 3, 897, 897, requires_grad=True)
-for weight in (p for p in net.parameters() if p.dim() > 1):
-    torch.nn.init.constant_(weight, 1 / weight[0].numel())
-features = torch.nn.Sequential(*list(net.children())[:-2])(x)
-features[0, :, 14, 14].sum().backward()
-rows = x.grad.abs().sum((0, 1, 3)).nonzero()
-print(int(rows.max() - rows.min() + 1))"""
-
-MEASURED = [
-    ("import rflib", "", "import rflib"),
-    ("recurrence, 20,000 layers", f"import rflib\n{DEEP}", "rflib.recurrence(layers)"),
-    ("input_size, 20,000 layers", f"import rflib\n{DEEP}", "rflib.input_size(layers)"),
-    ("region, 20,000 layers", f"import rflib\n{DEEP}", "rflib.region(layers, unit=7)"),
-    ("probe, ResNet-18's layer4", RESNET, "print(*rflib.probe(net, layer='layer4').size)"),
-    ("the usual recipe for the same", RESNET, RECIPE),
-]
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "chapters" / "benchmarks.md"
+BEGIN, END = "<!-- written by benchmarks/bench.py: begin -->", "<!-- end -->"
+LIMIT = 120  # seconds for one measurement
+COMMON = ("torch==2.13.0", "numpy==1.26.4", "setuptools==84.2.1")
+OURS, RECIPE = "rflib.trace", "recipe"
+Found = Mapping[str, Any]
 
 
-def measure(prepare: str, work: str) -> tuple[float, float, str]:
-    """Seconds, megabytes beyond the preparation, and what was printed, in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, __file__, json.dumps([prepare, work])],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+# --- environments and measurements ----------------------------------------------------------------
+
+
+def environments() -> dict[str, str]:
+    """The Python of each alternative; its environment is made where it is missing or outdated."""
+    pythons = {}
+    for line in (ROOT / "benchmarks" / "alternatives.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, _, wanted = line.partition(": ")
+        folder = ROOT / "_build" / "bench" / name
+        stamp, python = folder / "installed", folder / "bin" / "python"
+        if not stamp.exists() or stamp.read_text() != line:
+            print(f"installing {name} into {folder.relative_to(ROOT)}", file=sys.stderr)
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            for packages in (COMMON, wanted.split()):
+                subprocess.run([*pip, *packages], check=True)
+            stamp.write_text(line)
+        pythons[name] = str(python)
+    return pythons
+
+
+def measure(python: str, tool: str, network: str = "", truth: int = 0) -> Found:
+    """What measured.py says, in a fresh process."""
+    command = [python, str(ROOT / "benchmarks" / "measured.py"), tool, network, str(truth)]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    except subprocess.TimeoutExpired:
+        return {"crashed": f"no answer in {LIMIT} seconds"}
     if done.returncode:
-        sys.exit(f"{work}\n{done.stderr}")
-    *printed, figures = done.stdout.splitlines()
-    seconds, megabytes = json.loads(figures)
-    return seconds, megabytes, " ".join(printed)
+        return {"crashed": (done.stderr.splitlines() or [f"signal {-done.returncode}"])[-1]}
+    found: Found = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def child(prepare: str, work: str) -> None:
-    """Run one measurement in this process and print its figures as the last line."""
-    names: dict[str, object] = {}
-    exec(prepare, names)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    exec(work, names)
-    seconds = time.perf_counter() - start
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    print(
-        json.dumps([seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit])
+def progress(done: int, total: int, what: str) -> None:
+    bar = "#" * (30 * done // total)
+    print(f"\r[{bar:30}] {done}/{total} {what:40}", end="", file=sys.stderr, flush=True)
+
+
+def run(names: list[str]) -> dict[str, Any]:
+    """All measurements: per network its truth, where that is from, and what each tool said."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.measured import CASES
+
+    pythons = {OURS: sys.executable, **environments(), RECIPE: sys.executable}
+    total, done = len(names) * (len(pythons) + 1) + 3, 0
+    rows = []
+    for name in names:
+        published = CASES[name].published
+        progress(done, total, f"{name}: truth")
+        proof = measure(sys.executable, "nan", name) if published is None else {"said": published}
+        if "crashed" in proof:
+            sys.exit(f"\n{name}: the NaN check gives no truth: {proof['crashed']}")
+        truth = proof["said"]
+        done += 1
+        tools = {}
+        for tool, python in pythons.items():
+            progress(done, total, f"{name}: {tool}")
+            largest = truth[0] if isinstance(truth, list) else truth
+            tools[tool] = measure(python, tool, name, largest)
+            done += 1
+        rows.append(
+            {"network": name, "truth": truth, "published": published is not None, "tools": tools}
+        )
+    alone = {}
+    for what in ("goals", "cold", "basics"):
+        progress(done, total, what)
+        alone[what] = measure(sys.executable, what)
+        done += 1
+    progress(done, total, "")
+    print(file=sys.stderr)
+    return {"rows": rows, **alone, "machine": machine()}
+
+
+def machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return (
+        f"{day}; {os.cpu_count()} cores, {memory:.0f} GiB of memory, {platform.system()} on "
+        f"{platform.machine()}, Python {platform.python_version()}"
     )
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def verdict(found: Found, truth: Any) -> str:
+    if "crashed" in found:
+        return "crashed"
+    said = found["said"]
+    largest = truth[0] if isinstance(truth, list) else truth
+    return "right" if said == truth else "largest" if said == largest else "wrong"
+
+
+def told(value: Any) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+
+
+def figures(found: Found, ours: Found, own: bool) -> str:
+    megabytes = f"{found['megabytes']:.0f} MB"
+    if own:
+        return f"{found['seconds']:.2f} s, {megabytes}"
+    ratio = found["seconds"] / ours["seconds"]
+    return f"{ratio:.0f}×, {megabytes}" if ratio >= 10 else f"{ratio:.1f}×, {megabytes}"
+
+
+def cell(tool: str, found: Found, row: Mapping[str, Any], note: Callable[[str], str]) -> str:
+    judged = verdict(found, row["truth"])
+    if judged == "crashed":
+        return f"crashed {note(found['crashed'])}"
+    words = {
+        "right": "right",
+        "largest": f"right for the largest ({told(found['said'])})",
+        "wrong": f"**wrong: {told(found['said'])}**",
+    }[judged]
+    ours = row["tools"][OURS]
+    if tool != OURS and "seconds" not in ours:
+        return words
+    return f"{words}; {figures(found, ours, tool == OURS)}"
+
+
+def reason(words: str) -> str:
+    """Short, on one line, without what a table or a path of this machine would spoil."""
+    kept = " ".join(w for w in words.split() if "/" not in w)
+    return kept.replace("|", " ").replace("<", "").replace(">", "")[:110]
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The results as Markdown."""
+    rows = results["rows"]
+    tools = [*rows[0]["tools"]]
+    notes: list[str] = []
+
+    def note(words: str) -> str:
+        if reason(words) not in notes:
+            notes.append(reason(words))
+        return f"({notes.index(reason(words)) + 1})"
+
+    lines = [
+        f"Run on {results['machine']}.",
+        "",
+        f"| network | truth | {' | '.join(tools)} |",
+        f"| --- | --- | {' | '.join('---' for _ in tools)} |",
+    ]
+    for row in rows:
+        truth = f"{told(row['truth'])} ({'published' if row['published'] else 'NaN check'})"
+        cells = [cell(tool, found, row, note) for tool, found in row["tools"].items()]
+        lines.append(f"| {row['network']} | {truth} | {' | '.join(cells)} |")
+    sums = []
+    for tool in tools:
+        counts = Counter(verdict(row["tools"][tool], row["truth"]) for row in rows)
+        right = counts["right"] + counts["largest"]
+        sums.append(f"{right} right, {counts['wrong']} wrong, {counts['crashed']} crashed")
+    lines += [f"| **all {len(rows)}** | | {' | '.join(sums)} |", ""]
+    if notes:
+        lines += ["Crashed:", "", *(f"{n}. {words}" for n, words in enumerate(notes, 1)), ""]
+    return "\n".join([*lines, *rest(results)])
+
+
+def rest(results: Mapping[str, Any]) -> list[str]:
+    goals, cold, basics = results["goals"], results["cold"], results["basics"]
+    growth = ", ".join(f"{goals[n]:.2f} at {n}" for n in ("512", "1024", "2048", "4096"))
+    return [
+        "| rflib.trace alone | |",
+        "| --- | --- |",
+        f"| ResNet-152 at 2048×2048, against its forward at 224×224 | {goals['ratio']:.3f} of it |",
+        f"| the same, peak memory above the import of torch | {goals['peak']:.0f} MB |",
+        f"| ResNet-152 at more pixels a side, against 512 | {growth} |",
+        f"| ResNet-18, first call in a fresh process, then again | {cold['cold']:.2f} s, "
+        f"{cold['warm']:.2f} s |",
+        f"| a chain of 20,000 layers: recurrence, input_size, region | "
+        f"{basics['recurrence']:.0f} ms, {basics['input_size']:.0f} ms, "
+        f"{basics['region']:.0f} ms |",
+    ]
+
+
+def write(page: Path, text: str) -> None:
+    """Put the table between its two marks."""
+    before, rest_ = page.read_text().split(BEGIN)
+    _, after = rest_.split(END)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def main() -> None:
-    print(f"{'':32}{'milliseconds':>14}{'megabytes':>12}  result")
-    for name, prepare, work in MEASURED:
-        seconds, megabytes, printed = measure(prepare, work)
-        print(f"{name:32}{seconds * 1000:14.1f}{megabytes:12.1f}  {printed}", flush=True)
+    from_line = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    from_line.add_argument(
+        "--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)} too"
+    )
+    from_line.add_argument("networks", nargs="*", help="only these; without --write")
+    given = from_line.parse_args()
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.measured import CASES
+
+    if unknown := [name for name in given.networks if name not in CASES]:
+        from_line.error(f"networks: {', '.join(unknown)}; allowed: {', '.join(CASES)}")
+    if given.write and given.networks:
+        from_line.error("--write wants all networks; name none")
+    results = run(given.networks or [*CASES])
+    (ROOT / "_build" / "bench" / "results.json").write_text(json.dumps(results))
+    text = table(results)
+    print(text)
+    if given.write:
+        write(PAGE, text)
 
 
 if __name__ == "__main__":
-    child(*json.loads(sys.argv[1])) if len(sys.argv) > 1 else main()
+    main()
