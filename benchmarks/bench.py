@@ -160,8 +160,8 @@ def cell(tool: str, found: Found, row: Mapping[str, Any], note: Callable[[str], 
 
 def reason(words: str) -> str:
     """Short, on one line, without what a table or a path of this machine would spoil."""
-    kept = " ".join(w for w in words.split() if "/" not in w)
-    return kept.replace("|", " ").replace("<", "").replace(">", "")[:110]
+    bare = words.translate(str.maketrans("|<>`", "    "))
+    return " ".join(word for word in bare.split() if "/" not in word)[:110]
 
 
 def table(results: Mapping[str, Any]) -> str:

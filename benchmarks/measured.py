@@ -11,6 +11,7 @@ import json
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,25 +137,28 @@ def by_nan(case: Case, part: nn.Module, truth: int) -> Any:
     count = 16 if case.name == "unet" else 1  # neighbours, as they differ
     length, sizes = 512, set()
 
-    def reads(places: slice, unit: int) -> bool:
+    def reads(length: int, places: slice, unit: int) -> bool:
         x = torch.zeros(1, case.input_size[1], *[4] * (axes == 3), *[32] * (axes > 1), length)
         x[..., places] = torch.nan
         with torch.no_grad():
             return bool(part(x)[..., unit].isnan().any())
+
+    def begins(length: int, unit: int, place: int) -> bool:
+        return reads(length, slice(0, place + 1), unit)
+
+    def ends(length: int, unit: int, place: int) -> bool:
+        return reads(length, slice(length - 1 - place, None), unit)
 
     while not sizes:
         length *= 2
         with torch.no_grad():
             units = part(torch.zeros(1, case.input_size[1], *[32] * (axes - 1), length)).shape[-1]
         for unit in range(units // 2, units // 2 + count):
-            if reads(slice(0, 1), unit) or reads(slice(length - 1, None), unit):
+            if reads(length, slice(0, 1), unit) or reads(length, slice(length - 1, None), unit):
                 sizes.clear()
                 break
-            first = bisect(length, lambda p, unit=unit: reads(slice(0, p + 1), unit))
-            last = (
-                length - 1 - bisect(length, lambda p, u=unit: reads(slice(length - 1 - p, None), u))
-            )
-            sizes.add(last - first + 1)
+            first = bisect(length, partial(begins, length, unit))
+            sizes.add(length - bisect(length, partial(ends, length, unit)) - first)
     return sorted(sizes, reverse=True) if len(sizes) > 1 else sizes.pop()
 
 
