@@ -23,7 +23,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "chapters" / "benchmarks.md"
 BEGIN, END = "<!-- written by benchmarks/bench.py: begin -->", "<!-- end -->"
 LIMIT = 120  # seconds for one measurement
-COMMON = ("torch==2.13.0", "numpy==1.26.4", "setuptools==84.2.1")
 OURS, RECIPE = "rflib.trace", "recipe"
 Found = Mapping[str, Any]
 
@@ -33,20 +32,19 @@ Found = Mapping[str, Any]
 
 def environments() -> dict[str, str]:
     """The Python of each alternative; its environment is made where it is missing or outdated."""
-    pythons = {}
-    for line in (ROOT / "benchmarks" / "alternatives.txt").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        name, _, wanted = line.partition(": ")
+    text = (ROOT / "benchmarks" / "alternatives.txt").read_text()
+    wanted = dict(line.split(": ") for line in text.splitlines() if not line.startswith("#"))
+    every, pythons = wanted.pop("every"), {}
+    for name, packages in wanted.items():
         folder = ROOT / "_build" / "bench" / name
         stamp, python = folder / "installed", folder / "bin" / "python"
-        if not stamp.exists() or stamp.read_text() != line:
+        if not stamp.exists() or stamp.read_text() != every + packages:
             print(f"installing {name} into {folder.relative_to(ROOT)}", file=sys.stderr)
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
             pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            for packages in (COMMON, wanted.split()):
-                subprocess.run([*pip, *packages], check=True)
-            stamp.write_text(line)
+            for some in (every, packages):
+                subprocess.run([*pip, *some.split()], check=True)
+            stamp.write_text(every + packages)
         pythons[name] = str(python)
     return pythons
 
