@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,11 @@ from rflib._copy import (
     times,
 )
 from rflib._linear import ProbeError, Twin, Whole, forget_values
+from rflib.layers import switch
 from rflib.regions import EMPTY, Region
+
+if TYPE_CHECKING:
+    from rflib.strips import Strips
 
 __all__ = ["Clipped", "Ends", "Probe", "ProbeError", "probe"]
 
@@ -133,13 +137,33 @@ class Probe:
             yield "some gradients are too small (or large) for float64; the mask is exact"
 
 
+@overload
 def probe(
     model: nn.Module,
     input_size: Sequence[int] | None = None,
     unit: int | Sequence[int] | None = None,
     layer: str | None = None,
     seed: int = 0,
-) -> Probe:
+    strips: Literal[False] = False,
+) -> Probe: ...
+@overload
+def probe(
+    model: nn.Module,
+    input_size: Sequence[int] | None = None,
+    unit: int | Sequence[int] | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    *,
+    strips: Literal[True],
+) -> Strips: ...
+def probe(
+    model: nn.Module,
+    input_size: Sequence[int] | None = None,
+    unit: int | Sequence[int] | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    strips: bool = False,
+) -> Probe | Strips:
     """Measure which input pixels one unit of a torch module depends on.
 
     The model is copied and never changed; its hooks are not run. In the copy all parameters are
@@ -159,10 +183,13 @@ def probe(
     layer : path of the submodule whose output is probed, as in `model.named_modules()`; None: the
         model's own output.  Of several calls the last, or "name@2" for the second.
     seed : of the random weights.
+    strips : True: measure the extents alone, along each axis on an input that is as narrow along
+        the others as `rflib.trace` proves to be enough. For a large network that takes a hundredth
+        of the time and of the memory.
 
     Returns
     -------
-    Probe
+    Probe; with strips `Strips`, which has no mask and no gradient in the plane.
 
     Raises
     ------
@@ -184,6 +211,11 @@ def probe(
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
     size = None if input_size is None else checked_size(input_size)
+    if switch("strips", strips):
+        from rflib.strips import on_strips
+
+        with apart():
+            return on_strips(model, size, unit, layer or "", seed)
     with apart():
         study = _Study(model, layer or "", seed)
         found = study.grown(unit) if size is None else study.run(size).support(unit)
