@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rflib.explorers.base import Figure
 
-FIGURES = ("cone", "planes", "ledger", "wayback", "probelab", "stembench", "photograph", "branches")
+FIGURES = (
+    "cone",
+    "planes",
+    "ledger",
+    "wayback",
+    "probelab",
+    "stembench",
+    "photograph",
+    "branches",
+    "networks",
+)
 
 __all__ = ["FIGURES"]
 
