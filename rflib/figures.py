@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Picture",
+    "bars",
     "cone",
     "effective_map",
     "effective_profile",
@@ -882,6 +883,58 @@ A dashed line marks the image, 224 pixels.'
     )
     line = f" A dashed line marks the image, {image} pixels." if image is not None else ""
     return _finished(figure, f"Receptive field by stage, on a log axis. {told}{line}")
+
+
+def bars(fields: Mapping[str, int], image: int = PHOTOGRAPH_SIZE) -> Picture:
+    """Receptive fields, in input pixels, as bars below each other; hatched beyond the image.
+
+    fields: a name for each, in the order in which they are to stand. image: the side of the image,
+    drawn as a dashed line. Raises ValueError for no fields, and for a size below 1.
+
+    >>> bars({"VGG-16": 212, "ResNet-50": 427}).alt
+    'Receptive fields as bars: VGG-16 212, ResNet-50 427. \
+A dashed line marks the image, 224 pixels.'
+    """
+    if not fields:
+        raise ValueError("fields is empty; allowed: at least one name with its size")
+    for name, size in fields.items():
+        whole(f"fields[{name!r}]", size, 1)
+    whole("image", image, 1)
+    sizes = list(fields.values())
+    with _style():
+        figure = _figure(0.7 + 0.23 * len(fields))
+        axes = figure.subplots()
+        places = range(len(fields))
+        axes.barh(places, [min(size, image) for size in sizes], height=0.6, color=BLUE)
+        axes.barh(
+            places,
+            [max(0, size - image) for size in sizes],
+            left=image,
+            height=0.6,
+            color="none",
+            edgecolor=WARM,
+            hatch="////",
+            linewidth=1,
+        )
+        for place, size in enumerate(sizes):
+            axes.annotate(
+                f"{size:,}",
+                (size, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"},
+            )
+        axes.axvline(image, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2, zorder=0.5)
+        axes.set_yticks(places, list(fields))
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(fields) - 0.4, -0.6)
+        axes.set_xlim(0, 1.14 * max(*sizes, image))
+        axes.set_xticks([0, image], ["0", f"image {image}"])
+        axes.set_title("receptive field, pixels")
+    told = ", ".join(f"{name} {size}" for name, size in fields.items())
+    line = f"A dashed line marks the image, {image} pixels."
+    return _finished(figure, f"Receptive fields as bars: {told}. {line}")
 
 
 def _crowded(names: Sequence[str]) -> bool:

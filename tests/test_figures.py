@@ -51,6 +51,7 @@ PICTURES = {
     "staircase": lambda: figures.staircase(
         {"ResNet-18": fields(18), "ResNet-50": fields(50), "patches": fields(18, "patchify")}
     ),
+    "bars": lambda: figures.bars({"VGG-16": 212, "ResNet-50": 427, "image": 224}),
     "unit_regions": lambda: figures.unit_regions(upsampled(), range(20, 28)),
 }
 
@@ -270,6 +271,12 @@ def test_outside_is_the_box_without_the_photograph(box, shape):
     assert set(parts) == {c for c in cells(box) if not (0 <= c[0] < rows and 0 <= c[1] < columns)}
 
 
+def test_bars_are_hatched_from_the_image_on():
+    solid, hatched = figures.bars({"a": 212, "b": 427}).figure.axes[0].containers
+    assert [bar.get_width() for bar in solid] == [212, 224]
+    assert [(bar.get_x(), bar.get_width()) for bar in hatched] == [(224, 0), (224, 203)]
+
+
 def test_stages_show_the_unit_nearest_to_the_place():
     boxes = figures._stage_boxes(networks.resnet_path(18), (0, 120))
     layers = []
@@ -378,6 +385,8 @@ def test_pixels_that_tie_are_outlined_together():
         (lambda: figures.unit_regions(upsampled(), range(0)), TypeError, "units is range(0, 0)"),
         (lambda: figures.unit_regions(upsampled(), range(99, 101)), ValueError, "from 0 to 60"),
         (lambda: figures.unit_regions(upsampled(), range(3), 1), ValueError, "axis is 1"),
+        (lambda: figures.bars({}), ValueError, "fields is empty"),
+        (lambda: figures.bars({"a": 0}), ValueError, "fields['a']"),
         (lambda: figures.staircase({}), ValueError, "networks have the stages []"),
         (lambda: figures.staircase({"a": {"x": 1}, "b": {"y": 1}}), ValueError, "same stages"),
     ],

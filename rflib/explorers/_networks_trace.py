@@ -90,13 +90,13 @@ NETWORKS: Mapping[str, Shown] = {
     "efficientnet_b0": _named(
         "EfficientNet-B0",
         "efficientnet_b0",
-        {"stem": "features.0", **{f"stage {n}": f"features.{n}" for n in range(1, 8)}},
+        {"stem": "features.0", **{f"blocks {n}": f"features.{n}" for n in range(1, 8)}},
         through="squeeze-and-excitation gates",
     ),
     "convnext_tiny": _named(
         "ConvNeXt-T",
         "convnext_tiny",
-        {"patches": "features.0", **{f"stage {n}": f"features.{2 * n - 1}" for n in range(1, 5)}},
+        {"patches": "features.0", **{f"blocks {n}": f"features.{2 * n - 1}" for n in range(1, 5)}},
     ),
     "deeplabv3_resnet50": _named(
         "DeepLabv3, dilated ResNet-50",

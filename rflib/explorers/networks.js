@@ -62,12 +62,12 @@ function draw(s, width) {
 
 const caption = (s) => [
   "box: the field; hatched: not in the image" + (dotted(s) ? "; dots: where units look" : ""),
-  cut(s) ? "arrows: the box goes on, by so many pixels" : null,
+  cut(s) ? "arrows: it goes on, so many pixels in all" : null,
   s.through ? "dashed frame: what it depends on strictly" : null,
 ].filter(Boolean);
 
 // The photograph in a view with room for every unit's field, up to a whole image on each side, so that it
-// stays where it is while the box moves. What is still further out gets an arrow and a number.
+// stays where it is while the box moves. Where the box goes on, an arrow and a number say so.
 const roomFor = ({ reach: [first, last] }) =>
   [8, 24, 48, 80, 112, 144, 184].find((room) => Math.max(-first, last - IMAGE + 1) <= room - 2) ?? IMAGE;
 const cut = (s) => s.over.some((n) => n > roomFor(s));
@@ -98,10 +98,10 @@ function scene(s, side) {
     path(frame, { stroke: "#0072b2", "stroke-width": 2.5, "stroke-linecap": "square" }), further(s, side, room));
 }
 
-// Arrows to the sides on which the view cuts the box, each with the pixels that are beyond the view.
+// Arrows to the sides on which the view cuts the box, each with the pixels that are beyond the image.
 function further(s, side, room) {
-  const [above, below, left, right] = s.over.map((n) => n - room), half = side / 2, out = [];
-  const mark = (n, ends, x, y, anchor) => n > 0 && out.push(
+  const [above, below, left, right] = s.over, half = side / 2, out = [];
+  const mark = (n, ends, x, y, anchor) => n > room && out.push(
     rect(anchor === "end" ? x - textWidth(num(n), 12) - 4 : anchor === "start" ? x - 4 : x - textWidth(num(n), 12) / 2 - 4, y - 13,
       textWidth(num(n), 12) + 8, 18, { fill: color.paper, opacity: 0.9 }),
     arrow(...ends, { stroke: color.accent, "stroke-width": 2.5, head: 9 }),
@@ -153,7 +153,7 @@ function numbers(s) {
   const rows = s.stages.map(({ label, size, jump, units, free, whole }) =>
     [label, size, jump, `${units}×${units}`, `${num(free ** 2)} of ${num(units ** 2)}`, whole ? "all" : "–"]);
   const table_ = anyWhole(s) ? rows : rows.map((row) => row.slice(0, -1));
-  const head = ["stage", "r", "j", "units", "inside the image", "strictly"].slice(0, table_[0].length);
+  const head = ["stage", "r", "j", "units", "wholly inside", "strictly"].slice(0, table_[0].length);
   return [
     table({ caption: `${s.title} on 224×224 pixels`, head, rows: table_, now: s.stage - 1 }),
     h("p", { class: "rf-note" }, `Rows ${span(s.rows)}, columns ${span(s.columns)}. In the image: rows ${span(s.insideRows)}, columns ${span(s.insideColumns)}.`),
