@@ -930,7 +930,7 @@ A dashed line marks the image, 224 pixels.'
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(fields) - 0.4, -0.6)
         axes.set_xlim(0, 1.14 * max(*sizes, image))
-        axes.set_xticks([0, image], ["0", f"image {image}"])
+        axes.set_xticks([image], [f"image {image}"])
         axes.set_title("receptive field, pixels")
     told = ", ".join(f"{name} {size}" for name, size in fields.items())
     line = f"A dashed line marks the image, {image} pixels."
