@@ -131,7 +131,7 @@ def _narrowest(
             continue
         if len(found.units) == len(place) and all(found.units):
             at = tuple(
-                p if d == axis else n // 2
+                p if strip[d + 2] == full[d + 2] else n // 2
                 for d, (p, n) in enumerate(zip(place, found.units, strict=True))
             )
             if found.units[axis] == field.units[axis] and found.reads(at)[axis] == wanted:
