@@ -133,12 +133,12 @@ def by_nan(case: Case, part: nn.Module, truth: int) -> Any:
     for module in part.modules():
         if isinstance(module, nn.AdaptiveAvgPool2d):
             module.register_forward_hook(lambda m, i, out: torch.zeros_like(out))
-    axes = len(case.input_size) - 2
+    thin = ((), (32,), (4, 8))[len(case.input_size) - 3]
     count = 16 if case.name == "unet" else 1  # neighbours, as they differ
     length, sizes = 512, set()
 
     def reads(length: int, places: slice, unit: int) -> bool:
-        x = torch.zeros(1, case.input_size[1], *[4] * (axes == 3), *[32] * (axes > 1), length)
+        x = torch.zeros(1, case.input_size[1], *thin, length)
         x[..., places] = torch.nan
         with torch.no_grad():
             return bool(part(x)[..., unit].isnan().any())
@@ -152,7 +152,7 @@ def by_nan(case: Case, part: nn.Module, truth: int) -> Any:
     while not sizes:
         length *= 2
         with torch.no_grad():
-            units = part(torch.zeros(1, case.input_size[1], *[32] * (axes - 1), length)).shape[-1]
+            units = part(torch.zeros(1, case.input_size[1], *thin, length)).shape[-1]
         for unit in range(units // 2, units // 2 + count):
             if reads(length, slice(0, 1), unit) or reads(length, slice(length - 1, None), unit):
                 sizes.clear()
