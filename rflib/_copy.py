@@ -65,12 +65,13 @@ def plain_copy(model: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Modul
 
 
 def positive_copy(model: nn.Module, seed: int) -> nn.Module:
-    """The model's copy in float64 with positive random parameters."""
-    twin = plain_copy(model)
+    """The model's copy in torch's default type, with positive random parameters."""
+    dtype = torch.get_default_dtype()
+    twin = plain_copy(model, dtype)
     draw = torch.Generator().manual_seed(seed)
     for parameter in twin.parameters():
         if parameter.is_floating_point():
-            values = torch.rand(parameter.shape, generator=draw, dtype=torch.float64, device="cpu")
+            values = torch.rand(parameter.shape, generator=draw, dtype=dtype, device="cpu")
             parameter.data = values + 0.5
     return twin
 

@@ -51,7 +51,7 @@ class Twin(TorchFunctionMode):
     def __init__(self, axes: int, path: list[str]) -> None:
         super().__init__()
         self.axes, self.path = axes, path
-        self.edges = torch.zeros(axes, 2, dtype=torch.float64, requires_grad=True)
+        self.edges = torch.zeros(axes, 2, requires_grad=True)
         self.binary = False
         self.wholes: list[Whole] = []
 
@@ -130,7 +130,9 @@ class Twin(TorchFunctionMode):
         ends: Any = 0.0
         for axis, size in enumerate(sizes):
             first = torch.arange(out.shape[2 + axis]) * step[axis] - before[axis]
-            hangs = torch.stack([first < 0, first + reach[axis] >= size], dim=1).to(torch.float64)
+            hangs = torch.stack([first < 0, first + reach[axis] >= size], dim=1).to(
+                self.edges.dtype
+            )
             if hangs.any():
                 ends = ends + (hangs @ self.edges[axis]).view(-1, *[1] * (self.axes - 1 - axis))
         return out if isinstance(ends, float) else out + ends

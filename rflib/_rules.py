@@ -113,7 +113,7 @@ def multilinear(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
     """
     func = torch.mul if in_place(func) else func
     found = list(tensors((args, kwargs)))
-    ones = [(t != 0 if t.requires_grad else t).to(torch.float64).abs() for t in found]
+    ones = [(t != 0 if t.requires_grad else t).to(torch.get_default_dtype()).abs() for t in found]
 
     def product(factors: list[Tensor]) -> Any:
         new_args, new_kwargs = replaced((args, kwargs), iter(factors))
@@ -153,7 +153,7 @@ def weighted(
         twin.refuse(func, "biases")
     if weight.requires_grad:
         return multilinear(twin, func, input, weight, None, *geometry)
-    positive = weight.abs().to(torch.float64)
+    positive = weight.abs().to(torch.get_default_dtype())
     return func(input, positive / ((float(positive.mean()) or 1.0) * fan_in), None, *geometry)
 
 
