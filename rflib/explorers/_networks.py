@@ -47,8 +47,9 @@ def state(network: str, stage: int, row: int, column: int) -> State:
     stages: of each its field, jump, units along an axis, how many of these hang over no border,
     and whether their strict field is the whole image. rows, columns: first and last pixel of the
     unit's field; insideRows, insideColumns: of the part that is read of the image. over: pixels
-    beyond the image above, below, left, right. share: of the image's pixels, those in the field;
-    beyond: of the field's area, what is not in the image; both in percent.
+    beyond the image above, below, left, right. share: of the image's pixels, those that are read;
+    beyond: of the field's area, what is not in the image; both in percent. A rim of the image that
+    no unit reads, as Inception's windows do not fit, is in neither.
     """
     entry = networks_data()[network]
     stage = min(stage, len(entry["stages"]))
@@ -59,6 +60,8 @@ def state(network: str, stage: int, row: int, column: int) -> State:
     )
     inside_rows, inside_columns = ([max(0, a), min(end, b)] for a, b in (rows, columns))
     area = length(inside_rows) * length(inside_columns)
+    over = [pixels for ends in (rows, columns) for pixels in _over(ends)]
+    within = (size - over[0] - over[1]) * (size - over[2] - over[3])
     numbers = {
         "network": network,
         "title": entry["title"],
@@ -72,9 +75,9 @@ def state(network: str, stage: int, row: int, column: int) -> State:
         "columns": columns,
         "insideRows": inside_rows,
         "insideColumns": inside_columns,
-        "over": [over for ends in (rows, columns) for over in _over(ends)],
+        "over": over,
         "share": tenths(100 * area, IMAGE**2),
-        "beyond": tenths(100 * (size**2 - area), size**2),
+        "beyond": tenths(100 * (size**2 - within), size**2),
         "through": entry["through"] if whole else "",
         "code": f'{entry["code"]}["{path}"]',
         "bounds": {"stage": len(entry["stages"]), "row": units - 1, "column": units - 1},

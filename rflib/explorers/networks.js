@@ -22,11 +22,12 @@ export function state({ network, stage, row, column, data }) {
   [row, column] = [Math.min(row, units - 1), Math.min(column, units - 1)];
   const [rows, columns] = [row, column].map((unit) => field(size, jump, first, unit));
   const [insideRows, insideColumns] = [rows, columns].map(([a, b]) => [Math.max(0, a), Math.min(end, b)]);
-  const area = length(insideRows) * length(insideColumns);
+  const area = length(insideRows) * length(insideColumns), beyond = [...over(rows), ...over(columns)];
+  const within = (size - beyond[0] - beyond[1]) * (size - beyond[2] - beyond[3]);
   const now = { network, title, stage, label, row, column, stages: stages.map(stageOf),
     reach: [first, field(size, jump, first, units - 1)[1]], rows, columns, insideRows, insideColumns,
-    over: [...over(rows), ...over(columns)], share: tenths(100 * area, IMAGE ** 2),
-    beyond: tenths(100 * (size ** 2 - area), size ** 2), through: whole ? through : "", code: `${code}["${path_}"]`,
+    over: beyond, share: tenths(100 * area, IMAGE ** 2),
+    beyond: tenths(100 * (size ** 2 - within), size ** 2), through: whole ? through : "", code: `${code}["${path_}"]`,
     bounds: { stage: stages.length, row: units - 1, column: units - 1 } };
   const found = { sentence: words(now, size, area === IMAGE ** 2), ...now };
   return Object.defineProperty(found, "photograph", { value: data.photograph }); // for the drawing; not one of the numbers
@@ -63,6 +64,7 @@ function draw(s, width) {
 const caption = (s) => [
   "box: the field; hatched: not in the image" + (dotted(s) ? "; dots: where units look" : ""),
   cut(s) ? "arrows: it goes on, so many pixels in all" : null,
+  rim(s) ? `hatched within: a rim of ${count(rim(s), "pixel")} that no unit reads` : null,
   s.through ? "dashed frame: what it depends on strictly" : null,
 ].filter(Boolean);
 
@@ -71,6 +73,9 @@ const caption = (s) => [
 const roomFor = ({ reach: [first, last] }) =>
   [8, 24, 48, 80, 112, 144, 184].find((room) => Math.max(-first, last - IMAGE + 1) <= room - 2) ?? IMAGE;
 const cut = (s) => s.over.some((n) => n > roomFor(s));
+// Pixels of the image that lie in the field and yet are not read, since windows do not fit: at its end.
+const rim = (s) => Math.max(...[[s.rows, s.insideRows], [s.columns, s.insideColumns]]
+  .map(([field_, read]) => Math.min(field_[1], IMAGE - 1) - read[1]));
 const dotted = (s) => here(s).units <= 14;
 
 function scene(s, side) {
@@ -156,8 +161,8 @@ function numbers(s) {
   const head = ["stage", "r", "j", "units", "wholly inside", "strictly"].slice(0, table_[0].length);
   return [
     table({ caption: `${s.title} on 224×224 pixels`, head, rows: table_, now: s.stage - 1 }),
-    h("p", { class: "rf-note" }, `Rows ${span(s.rows)}, columns ${span(s.columns)}. In the image: rows ${span(s.insideRows)}, columns ${span(s.insideColumns)}.`),
-    h("p", { class: "rf-note" }, "In Python: ", h("code", {}, s.code)),
+    h("p", { class: "rf-note" }, `Rows ${span(s.rows)}, columns ${span(s.columns)}. Read of the image: rows ${span(s.insideRows)}, columns ${span(s.insideColumns)}.`),
+    h("p", { class: "rf-note" }, "In Python: ", h("code", { style: "overflow-wrap:anywhere" }, s.code)),
   ];
 }
 const span = (ends) => ends.join(" to ").replaceAll("-", "−");
