@@ -615,6 +615,9 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         schema = func._schema
+        if composite(func):  # in inference mode torch hands these on as they are
+            with self:
+                return func.decompose(*args, **kwargs)
         self.operator = schema.name
         found = [*tensors(args), *tensors(kwargs)]
         maps = {id(t): m for t in found if (m := self.map_of(t)) is not None}
@@ -892,6 +895,17 @@ def returns_view(schema: Any) -> bool:
         infos = [r.alias_info for r in schema.returns]
         _VIEWS[key] = any(i is not None and not i.is_write for i in infos)
     return _VIEWS[key]
+
+
+_COMPOSITES: dict[Any, bool] = {}
+
+
+def composite(func: Any) -> bool:
+    """Whether an operator without a rule of its own is made of others, by torch's own word."""
+    if func not in _COMPOSITES:
+        key = torch._C.DispatchKey.CompositeImplicitAutograd
+        _COMPOSITES[func] = func.has_kernel_for_dispatch_key(key)
+    return _COMPOSITES[func] and func._schema.name not in RULES
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
