@@ -93,7 +93,7 @@ const axis = (at) => Array.from({ length: 5 }, (_, n) => n * 5).map((i) =>
   text(at.x(i), at.y.input + at.cell + 14, i, { size: 12, anchor: "middle", fill: color.muted }));
 
 function draw(s, width) {
-  const at = place(s, width), height = at.y.input + at.cell + 26 + 24 * (s.branches.length + 1) - 8, x = at.unit(s.unit);
+  const at = place(s, width), x = at.unit(s.unit), height = Math.ceil(at.y.input + at.cell + 18 + 24 * (s.branches.length + 1));
   return canvas(width, height, `Two branches over one row of inputs, joined. ${s.sentence}`,
     [...s.branches].reverse().map((b) => fan(s, at, b)), inputRow(s, at), maps(s, at),
     line(x, at.y.join + at.cell, x, at.y.A, { stroke: color.ink, "stroke-width": 1.75 }), axis(at), brackets(s, at), names(at));
