@@ -328,13 +328,15 @@ class Map:
     def index(self, places: Sequence[Any], shape: Sequence[int]) -> Map:
         """As numpy's advanced indexing; `places` holds arrays of numbers, None for a whole dim."""
         used = [d for d, p in enumerate(places) if p is not None]
-        chosen = (slice(None), *(slice(None) if p is None else p for p in places))
+        chosen = tuple(slice(None) if p is None else p for p in places)
 
         def pick(array: Array) -> Array:
             full = [
                 self.shape[d] if d in used else array.shape[d + 1] for d in range(array.ndim - 1)
             ]
-            return compressed(np.broadcast_to(array, (array.shape[0], *full))[chosen])
+            grown = np.broadcast_to(array, (array.shape[0], *full))
+            # The sets go last: indices that stand apart move what they choose to the front.
+            return compressed(np.moveaxis(np.moveaxis(grown, 0, -1)[chosen], -1, 0))
 
         return self._each(shape, lambda d: d.each(pick))
 

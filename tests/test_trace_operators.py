@@ -242,6 +242,7 @@ ON_A_PLANE: dict[str, Function] = {
     "nearest": lambda x: F.interpolate(x, scale_factor=2),
     "exact": lambda x: F.interpolate(x, size=(7, 4), mode="nearest-exact"),
     "bicubic": lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"),
+    "indices apart": lambda x: x[:, torch.tensor([1, 2]), :, torch.tensor([0, 3])][:, 0, :, None],
     "antialiased": lambda x: F.interpolate(x, size=(3, 2), mode="bilinear", antialias=True),
     "antialiased cubic": lambda x: F.interpolate(x, size=(4, 3), mode="bicubic", antialias=True),
     "mean of rows": lambda x: x + x.mean(2, keepdim=True),
