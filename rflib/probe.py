@@ -184,8 +184,7 @@ def probe(
         model's own output.  Of several calls the last, or "name@2" for the second.
     seed : of the random weights.
     strips : True: measure the extents alone, along each axis on an input that is as narrow along
-        the others as `rflib.trace` proves to be enough. For a large network that takes a hundredth
-        of the time and of the memory.
+        the others as `rflib.trace` proves to be enough. A large network then costs a fraction.
 
     Returns
     -------
