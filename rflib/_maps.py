@@ -567,7 +567,7 @@ class Calculus:
         if tuple(old) == tuple(new):
             return deps
         if prod(old) == 0:
-            raise MapError(f"the tensor of shape {tuple(old)} has no positions")
+            return self.nothing
         groups = matched(old, new)
         return deps.each(lambda array: _regrouped(array, old, new, groups))
 

@@ -927,6 +927,40 @@ def _causal(run: Run, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any
     return output
 
 
+def _plain_index(run: Run, index: Any) -> tuple[Any, ...] | None:
+    """Lists and constant masks as tensors of numbers, which keep their values; None: no need.
+
+    Torch itself would put them on the device of what is indexed, where there are no numbers.
+    """
+    entries: list[Any] = []
+    changed = False
+    for entry in index if isinstance(index, tuple) else (index,):
+        if isinstance(entry, (list, np.ndarray)) and not list(tensors(entry)):
+            entry, changed = torch.as_tensor(entry), True
+        if isinstance(entry, Tensor) and entry.dtype == torch.bool and entry.dim():
+            value = None if run.map_of(entry) is not None else run.value_of(entry)
+            if value is not None:
+                entries += value.nonzero(as_tuple=True)
+                changed = True
+                continue
+        entries.append(entry)
+    return tuple(entries) if changed else None
+
+
+def _getitem(run: Run, x: Tensor, index: Any) -> Any:
+    plain = None if run.map_of(x) is None else _plain_index(run, index)
+    return None if plain is None else x[plain]
+
+
+def _setitem(run: Run, x: Tensor, index: Any, value: Any) -> Any:
+    plain = None if run.map_of(x) is None else _plain_index(run, index)
+    if plain is None:
+        return None
+    x[plain] = value
+    return True
+
+
+FUNCTIONS["__getitem__"], FUNCTIONS["__setitem__"] = _getitem, _setitem
 FUNCTIONS["pad"] = _circular
 FUNCTIONS["scaled_dot_product_attention"] = _causal
 

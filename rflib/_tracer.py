@@ -535,6 +535,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def overwritten(self, base: Map, new: Map, places: Sequence[Array], used: list[bool]) -> Map:
         dims = len(base.shape)
+        if 0 in new.shape:
+            return base  # nothing is written
 
         def put(old: Array | None, fresh: Array | None, height: int, view: Sequence[int]) -> Array:
             blank = self.origin.domain.blank([height, *[1] * dims])
@@ -578,9 +580,10 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def follow(self, tensor: Tensor, map_: Map) -> None:
         tensor._rflib = Trail(Store(map_))  # type: ignore[attr-defined]
 
-    @staticmethod
-    def trail(tensor: Tensor) -> Trail | None:
-        return getattr(tensor, "_rflib", None)
+    def trail(self, tensor: Tensor) -> Trail | None:
+        trail: Trail | None = getattr(tensor, "_rflib", None)
+        # A buffer, or what forward keeps on the model, may have been followed by an earlier run.
+        return trail if trail is not None and trail.store.map.run is self else None
 
     def map_of(self, tensor: Tensor) -> Map | None:
         """The tensor's map, None where it depends on nothing."""
@@ -653,6 +656,9 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             except MapError as error:
                 raise TraceError(f"{self.where(name)}: {error}") from None
 
+        if changed is not None and torch.Tag.inplace_view in func.tags:  # unsqueeze_, t_, ...
+            self._view(changed, changed, result, result())
+            return changed
         if changed is not None:
             self._change(changed, result())
             return changed

@@ -184,6 +184,24 @@ def test_modules_called_twice_or_never() -> None:
         t["idle"]
 
 
+class Keeps(nn.Module):
+    """Writes what it saw into a part of a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1, 4, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen[:, :, :3] = x[:, :, :3]
+        return self.seen * 1
+
+
+def test_nothing_is_left_of_an_earlier_run() -> None:
+    field = rflib.trace(Keeps(), (1, 4, 8)).output
+    assert field.size == (1,)  # measured on a larger input, by a second run
+    assert [field.reads(unit)[0] for unit in range(5)] == [(0,), (1,), (2,), (), ()]  # by a third
+
+
 def test_control_flow_on_shapes() -> None:
     def forward(m: Any, x: Tensor) -> Tensor:
         while x.shape[-1] > 8:

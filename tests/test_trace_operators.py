@@ -97,7 +97,42 @@ class Recurrent(nn.Module):
 
 MASK = torch.tensor([True, False, True, True, False, True, True])
 
+
+def nothing_written(x: Tensor) -> Tensor:
+    """Of a map of one unit, an empty part is overwritten by the mean of the whole."""
+    one = x[:, :, 2:3].clone()
+    one[:, :, :0] = x.mean(2, keepdim=True)
+    return one
+
+
+def nothing_put(x: Tensor) -> Tensor:
+    y = x + 0
+    y[:, :2, torch.arange(8)[:0]] = x[:, :2, :0]
+    return y
+
+
+def turned_in_place(x: Tensor) -> Tensor:
+    """A view from before the turn still writes to the same memory."""
+    y = x + 0
+    odd = y[:, :, 1::2]
+    y.unsqueeze_(0).transpose_(1, 2)
+    odd.zero_()
+    return y.transpose(1, 2).squeeze(0)
+
+
+def put_by_lists(x: Tensor) -> Tensor:
+    y = x + 0
+    y[:, :, [0, -1]] = x[:, :, [3, -3]]
+    return y
+
+
 ON_A_LINE: dict[str, Function] = {
+    "nothing written": nothing_written,
+    "nothing put": nothing_put,
+    "turned in place": turned_in_place,
+    "put by lists": put_by_lists,
+    "a list with negative places": lambda x: x[:, :, [-1, 0, -3]],
+    "a mask of a dim": lambda x: x[:, :, torch.arange(x.shape[2]) % 3 == 1],
     "convolution": lambda x: F.conv1d(x, K3, stride=2, padding=2, dilation=2),
     "grouped": lambda x: F.conv1d(x, weight(C, 1, 3), padding=1, groups=C),
     "kernel of one in padding": lambda x: F.conv1d(x, weight(C, C, 1), padding=2),
