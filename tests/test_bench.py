@@ -94,3 +94,20 @@ def test_every_case_has_its_part():
     for case in CASES.values():
         with torch.device("meta"):
             assert any(True for _ in case.part().parameters())
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [([1.0, 4.0, 2.0], 2.0), ([6.0], 6.0), ([4.0, 9.0, 8.0], 8.0)],
+)
+def test_short_measurements_are_taken_three_times(monkeypatch, runs, expected):
+    given = iter(runs)
+    monkeypatch.setattr(bench, "measure", lambda *what: found(7, next(given)))
+    assert bench.middle("python", "tool")["seconds"] == expected
+    assert next(given, None) is None
+
+
+def test_a_crash_is_not_tried_again(monkeypatch):
+    crashes = iter([{"crashed": "OSError"}])
+    monkeypatch.setattr(bench, "measure", lambda *what: next(crashes))
+    assert bench.middle("python", "tool") == {"crashed": "OSError"}
