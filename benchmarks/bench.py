@@ -110,7 +110,7 @@ def run(names: list[str]) -> dict[str, Any]:
         rows.append(
             {"network": name, "truth": truth, "published": published is not None, "tools": tools}
         )
-    alone = {}
+    alone: dict[str, Any] = {}
     for what in ("goals", "cold", "basics"):
         progress(done, total, what)
         alone[what] = measure(sys.executable, what)
@@ -118,6 +118,21 @@ def run(names: list[str]) -> dict[str, Any]:
     progress(done, total, "")
     print(file=sys.stderr)
     return {"rows": rows, **alone, "machine": machine()}
+
+
+def run_probes() -> dict[str, Any]:
+    """The probe and the recipe on the same images."""
+    from benchmarks.measured import PROBED
+
+    found: dict[str, Any] = {}
+    for n, (name, (_, side, truth)) in enumerate(PROBED.items()):
+        found[name] = {"side": side, "truth": truth}
+        for m, tool in enumerate(("probe", RECIPE)):
+            progress(2 * n + m, 2 * len(PROBED), f"{name}: {tool}")
+            found[name][tool] = middle(sys.executable, tool, name, truth, 10 * LIMIT)
+    progress(1, 1, "")
+    print(file=sys.stderr)
+    return {"probes": found, "probes_machine": machine()}
 
 
 def machine() -> str:
@@ -222,6 +237,30 @@ def rest(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def probes(results: Mapping[str, Any]) -> str:
+    """The probe and the recipe as Markdown."""
+    lines = [
+        f"Run on {results['probes_machine']}.",
+        "",
+        "| network, pixels | truth | rflib.probe | recipe | time, recipe ÷ probe | memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in results["probes"].items():
+        both = [row["probe"], row[RECIPE]]
+        cells = []
+        for found in both:
+            judged = verdict(found, row["truth"])
+            words = f"**wrong: {found['said']}**" if judged == "wrong" else judged
+            if judged != "crashed":
+                words += f"; {figures(found, found, own=True)}"
+            cells.append(words)
+        for unit in ("seconds", "megabytes"):
+            known = all(unit in found for found in both)
+            cells.append(f"{both[1][unit] / max(both[0][unit], 1e-9):.1f}×" if known else "")
+        lines.append(f"| {name}, {row['side']} | {row['truth']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def write(page: Path, text: str) -> None:
     """Put the table between its two marks."""
     before, rest_ = page.read_text().split(BEGIN)
@@ -234,7 +273,12 @@ def main() -> None:
     from_line.add_argument(
         "--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)} too"
     )
-    from_line.add_argument("networks", nargs="*", help="only these; without --write")
+    from_line.add_argument(
+        "--only",
+        choices=("trace", "probe"),
+        help="renew this table, and take the other from the last run",
+    )
+    from_line.add_argument("networks", nargs="*", help="trace these only; without --write")
     given = from_line.parse_args()
     sys.path.insert(0, str(ROOT))
     from benchmarks.measured import CASES
@@ -243,13 +287,25 @@ def main() -> None:
         from_line.error(f"networks: {', '.join(unknown)}; allowed: {', '.join(CASES)}")
     if given.write and given.networks:
         from_line.error("--write wants all networks; name none")
-    results = run(given.networks or [*CASES])
-    (ROOT / "_build" / "bench" / "results.json").write_text(json.dumps(results))
-    text = table(results)
+    stored = ROOT / "_build" / "bench" / "results.json"
+    results = json.loads(stored.read_text()) if given.only and stored.exists() else {}
+    if given.only != "probe":
+        results.update(run(given.networks or [*CASES]))
+    if given.only != "trace" and not given.networks:
+        results.update(run_probes())
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text(json.dumps(results))
+    text = "\n\n".join(make(results) for make, key in PARTS if key in results)
     print(text)
     if given.write:
+        if missing := [key for _, key in PARTS if key not in results]:
+            sys.exit(
+                f"--write wants both tables, and no run of {missing[0]} is stored: leave --only out"
+            )
         write(PAGE, text)
 
+
+PARTS = ((table, "rows"), (probes, "probes"))
 
 if __name__ == "__main__":
     main()

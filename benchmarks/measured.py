@@ -11,6 +11,7 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch import nn
 import rflib.networks
 
 MOST_BYTES = 10 << 30  # a tool that wants more has crashed
+MOST_PROBED = 20 << 30  # for the recipe on an image of 1760 × 1760
 
 
 class Case:
@@ -96,10 +98,19 @@ def by_rfa(case: Case, part: nn.Module, truth: int) -> Any:
 
 
 def by_recipe(case: Case, part: nn.Module, truth: int) -> Any:
-    """Weights 1, bias 0, pools of means, float32, gradient of channel 0 of the centre unit.
+    """The recipe on an image a fifth larger than the truth.
 
-    On an image a fifth larger than the truth: the document's own 100 pixels show no more than 100.
+    The document's own 100 pixels would show no more than 100.
     """
+    side = -(-truth * 6 // 5 // 32) * 32
+    size = list(case.input_size)
+    for axis in range(max(2, len(size) - 2), len(size)):
+        size[axis] = side
+    return recipe(part, size)
+
+
+def recipe(part: nn.Module, size: Sequence[int]) -> int:
+    """Weights 1, bias 0, pools of means, float32, gradient of channel 0 of the centre unit."""
     for module in list(part.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
@@ -109,10 +120,6 @@ def by_recipe(case: Case, part: nn.Module, truth: int) -> Any:
             nn.init.ones_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    side = -(-truth * 6 // 5 // 32) * 32
-    size = list(case.input_size)
-    for axis in range(max(2, len(size) - 2), len(size)):
-        size[axis] = side
     x = torch.ones(size, requires_grad=True)
     out = part(x)
     grad = torch.zeros_like(out)
@@ -168,6 +175,36 @@ def bisect(length: int, holds: Any) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
+
+
+# --- the probe and the recipe on the same image ---------------------------------------------------
+
+
+def chain(kernels: Sequence[int], channels: int, padding: int) -> nn.Module:
+    convolutions = (
+        nn.Conv2d(channels if i else 1, channels, k, padding=padding) for i, k in enumerate(kernels)
+    )
+    return nn.Sequential(*convolutions)
+
+
+# The recipe's own network at its own 100 pixels, and images as large as deeper networks want.
+PROBED: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
+    "the nine layers of the recipe": (partial(chain, (9, 3, 3, 3, 9, 3, 3, 7, 3), 1, 1), 100, 35),
+    "16 layers of 3×3, 16 channels": (partial(chain, [3] * 16, 16, 1), 2048, 33),
+    "ResNet-18": (CASES["resnet18"].part, 544, 435),
+    "ResNet-50": (CASES["resnet50"].part, 544, 427),
+    "ResNet-152": (CASES["resnet152"].part, 1760, 1451),
+}
+
+
+def probed(tool: str, name: str) -> Any:
+    """The extent along the last axis, as the probe or the recipe measures it."""
+    make, side, _ = PROBED[name]
+    part = make().eval()
+    size = (1, next(part.parameters()).shape[1], side, side)
+    return measured(
+        lambda: rflib.probe(part, size).size[-1] if tool == "probe" else recipe(part, size)
+    )
 
 
 # --- what stands on no line of the table ----------------------------------------------------------
@@ -245,15 +282,23 @@ def main(tool: str, name: str, truth: int) -> dict[str, Any]:
         return ALONE[tool]()
     import resource
 
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+    most = MOST_PROBED if name in PROBED else MOST_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     warnings.simplefilter("ignore")
-    case = CASES[name]
     torch.manual_seed(0)
+    if name in PROBED:
+        return probed(tool, name)
+    case = CASES[name]
     part = case.part()
+    return measured(lambda: TOOLS[tool](case, part, truth))
+
+
+def measured(ask: Callable[[], Any]) -> dict[str, Any]:
+    """What it says, its seconds, and the peak of its memory above what is held already."""
     before = resident("VmRSS") if reset_peak() else resident("VmHWM")
     start = time.perf_counter()
     try:
-        said = TOOLS[tool](case, part, truth)
+        said = ask()
     except Exception as error:
         return {"crashed": f"{type(error).__name__}: {error}".splitlines()[0]}
     seconds = time.perf_counter() - start

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rflib.probe import Probe, ProbeError, probe
     from rflib.recurrence import receptive_field, recurrence
     from rflib.regions import Region, reached, reaches, reads, region
-    from rflib.strips import Strips
     from rflib.trace import Field, Halo, Map, Trace, TraceError, rule, trace
 
 _HOMES = {
@@ -30,7 +29,6 @@ _HOMES = {
     "inputsize": ("input_size", "inputs_for", "output_size", "phases"),
     "regions": ("Region", "reached", "reaches", "reads", "region"),
     "probe": ("Probe", "ProbeError", "probe"),
-    "strips": ("Strips",),
     "trace": ("Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"),
     "effective": ("Effective", "effective"),
 }
@@ -47,7 +45,6 @@ __all__ = [
     "Probe",
     "ProbeError",
     "Region",
-    "Strips",
     "Trace",
     "TraceError",
     "effective",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from operator import index
@@ -42,8 +42,15 @@ def apart(dtype: torch.dtype = torch.float64) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def plain_copy(model: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """The model's copy on the CPU, in eval mode, with its own weights, of which none is trained."""
+def plain_copy(
+    model: nn.Module,
+    dtype: torch.dtype = torch.float64,
+    instead: Mapping[int, Tensor] | None = None,
+) -> nn.Module:
+    """The model's copy on the CPU, in eval mode, with its own weights, of which none is trained.
+
+    `instead` holds other tensors for some of the model's, by their ids.
+    """
     _check_parameters(model)
     loose = {
         id(value): value.detach().clone()  # copy.deepcopy refuses tensors that were computed
@@ -51,6 +58,7 @@ def plain_copy(model: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Modul
         for value in vars(module).values()
         if isinstance(value, Tensor) and not value.is_leaf
     }
+    loose.update(instead or {})
     try:
         twin = copy.deepcopy(model, loose)
     except Exception as error:
@@ -64,16 +72,28 @@ def plain_copy(model: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Modul
     return twin
 
 
-def positive_copy(model: nn.Module, seed: int) -> nn.Module:
-    """The model's copy in torch's default type, with positive random parameters."""
-    dtype = torch.get_default_dtype()
-    twin = plain_copy(model, dtype)
-    draw = torch.Generator().manual_seed(seed)
+def wiring_copy(model: nn.Module) -> nn.Module:
+    """The model's copy in float64 with parameters of ones, which take no memory: see `weigh`."""
+    one = torch.ones((), dtype=torch.float64)
+    ones: dict[int, Tensor] = {}
+    for parameter in model.parameters():
+        if parameter.is_floating_point() and not nn.parameter.is_lazy(parameter):
+            ones[id(parameter)] = nn.Parameter(one.expand(parameter.shape), requires_grad=False)
+    return plain_copy(model, instead=ones)
+
+
+def weigh(twin: nn.Module, seed: int | None) -> None:
+    """Give it positive random parameters, or (None) ones again."""
+    draw = torch.Generator()
+    if seed is not None:
+        draw.manual_seed(seed)
+    one = torch.ones((), dtype=torch.float64)
     for parameter in twin.parameters():
-        if parameter.is_floating_point():
-            values = torch.rand(parameter.shape, generator=draw, dtype=dtype, device="cpu")
-            parameter.data = values + 0.5
-    return twin
+        if parameter.is_floating_point() and seed is None:
+            parameter.data = one.expand(parameter.shape)
+        elif parameter.is_floating_point():
+            values = torch.rand(parameter.shape, generator=draw, dtype=torch.float64, device="cpu")
+            parameter.data = values.add_(0.5)
 
 
 class Watched:

@@ -46,13 +46,15 @@ class Twin(TorchFunctionMode):
         entry, so a gradient there says that a border clips the field.
     binary : while True, a backward pass knows 0 and 1 only: after each operator every nonzero
         gradient is set to 1.  So the support is exact at any depth.
+    zeros : whether constants with zeros (a masked convolution, say) hid any path.
     """
 
     def __init__(self, axes: int, path: list[str]) -> None:
         super().__init__()
         self.axes, self.path = axes, path
-        self.edges = torch.zeros(axes, 2, requires_grad=True)
+        self.edges = torch.zeros(axes, 2, dtype=torch.float64, requires_grad=True)
         self.binary = False
+        self.zeros = False
         self.wholes: list[Whole] = []
 
     def __torch_function__(
@@ -130,9 +132,7 @@ class Twin(TorchFunctionMode):
         ends: Any = 0.0
         for axis, size in enumerate(sizes):
             first = torch.arange(out.shape[2 + axis]) * step[axis] - before[axis]
-            hangs = torch.stack([first < 0, first + reach[axis] >= size], dim=1).to(
-                self.edges.dtype
-            )
+            hangs = torch.stack([first < 0, first + reach[axis] >= size], dim=1).to(torch.float64)
             if hangs.any():
                 ends = ends + (hangs @ self.edges[axis]).view(-1, *[1] * (self.axes - 1 - axis))
         return out if isinstance(ends, float) else out + ends

@@ -87,6 +87,7 @@ def elementwise(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
     out = mean([wide for wide, t in zip(same, found, strict=True) if t.requires_grad])
     for constant in found:
         if not constant.requires_grad and constant.isneginf().any():  # a mask for a softmax
+            twin.zeros = True
             out = out + torch.where(constant.isneginf(), constant, 0.0)
     return out
 
@@ -97,6 +98,7 @@ def choose(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
     if len(args) + len(kwargs) == 1:
         twin.refuse(func, "positions")
     if any(t.dtype == torch.bool for t in tensors((args, kwargs))):
+        twin.zeros = True
         return func(*args, **kwargs)
     return elementwise(twin, func, *args, **kwargs)
 
@@ -113,13 +115,14 @@ def multilinear(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
     """
     func = torch.mul if in_place(func) else func
     found = list(tensors((args, kwargs)))
-    ones = [(t != 0 if t.requires_grad else t).to(torch.get_default_dtype()).abs() for t in found]
+    ones = [(t != 0 if t.requires_grad else t).to(torch.float64).abs() for t in found]
 
     def product(factors: list[Tensor]) -> Any:
         new_args, new_kwargs = replaced((args, kwargs), iter(factors))
         return func(*new_args, **new_kwargs)
 
     reads = [i for i, t in enumerate(found) if t.requires_grad]
+    twin.zeros |= any(not t.requires_grad and bool((t == 0).any()) for t in found)
     out = mean([product([*ones[:i], found[i], *ones[i + 1 :]]) for i in reads])
     weight = product(ones)
     if len(reads) > 1 and weight.numel():
@@ -153,8 +156,24 @@ def weighted(
         twin.refuse(func, "biases")
     if weight.requires_grad:
         return multilinear(twin, func, input, weight, None, *geometry)
-    positive = weight.abs().to(torch.get_default_dtype())
-    return func(input, positive / ((float(positive.mean()) or 1.0) * fan_in), None, *geometry)
+    even = input.dim() == weight.dim() > 2 and not any(weight.stride())  # one number in memory
+    if even and float(weight[(0,) * weight.dim()]) > 0:
+        return one_number(func, input, weight, fan_in, *geometry)
+    positive = weight.to(torch.float64)
+    if positive.numel() and not float(positive.min()) > 0:
+        positive = positive.abs()
+        twin.zeros |= bool((positive == 0).any())
+    # The result is scaled and not the weights, which would be kept a second time for the way back.
+    return func(input, positive, None, *geometry) / ((float(positive.mean()) or 1.0) * fan_in)
+
+
+def one_number(func: Any, input: Tensor, weight: Tensor, fan_in: float, *geometry: Any) -> Tensor:
+    """A convolution by one number everywhere: of the sum of channels, the same for each output."""
+    groups = geometry[3]
+    outputs = weight.shape[1] if "transpose" in func.__name__ else weight.shape[0] // groups
+    merged = input.reshape(len(input), groups, -1, *input.shape[2:]).sum(2) / fan_in
+    out: Tensor = func(merged, input.new_ones(groups, 1, *weight.shape[2:]), None, *geometry)
+    return out.repeat_interleave(outputs, 1)
 
 
 @rule("linear")
@@ -491,6 +510,7 @@ def multi_head(
     channel_shuffle native_channel_shuffle cumsum trace meshgrid copy zero fill fill_diagonal"""
 )
 def moves(twin: Twin, func: Any, *args: Any, **kwargs: Any) -> Any:
+    twin.zeros |= operator_name(func) in ("tril", "triu", "fill_diagonal")
     return func(*args, **kwargs)
 
 

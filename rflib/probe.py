@@ -4,16 +4,18 @@ A pixel influences a unit if the unit's gradient at that pixel is not zero.  The
 if nothing cancels, switches off, over- or underflows.  So the probe copies the model, makes every
 weight positive, every operator linear (`rflib._linear`), and goes backward twice in float64: once
 with gradients of 0 and 1 only, which gives the exact set at any depth, and once plainly, which
-gives the magnitudes.  Idea: Luo et al. 2016 and the numerical probes that followed it.
+gives the magnitudes.  On large inputs it measures the extent on thin strips (`rflib._strips`).
+Idea: Luo et al. 2016 and the numerical probes that followed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +30,19 @@ from rflib._copy import (
     checked_size,
     checked_unit,
     first_convolution,
-    positive_copy,
     times,
+    weigh,
+    wiring_copy,
 )
 from rflib._linear import ProbeError, Twin, Whole, forget_values
-from rflib.layers import switch
+from rflib._strips import Prover, Strip
 from rflib.regions import EMPTY, Region
-
-if TYPE_CHECKING:
-    from rflib.strips import Strips
 
 __all__ = ["Clipped", "Ends", "Probe", "ProbeError", "probe"]
 
 SMALLEST = 32  # the first input tried, along each axis, when no size is given
 LARGEST = 2**22  # positions of the largest: 2048 x 2048
+PLAIN = 2**12  # positions up to which the whole input costs no more than a proof for strips
 
 
 class Ends(NamedTuple):
@@ -63,6 +64,29 @@ class Clipped(tuple[Ends, ...]):
         return any(self)
 
 
+class Plane:
+    """Mask, gradient and underflow over the whole input, measured when first asked for."""
+
+    def __init__(self, measure: Callable[[], tuple[Tensor, Tensor, bool]]) -> None:
+        self._measure: Callable[[], tuple[Tensor, Tensor, bool]] | None = measure
+        self._found: tuple[Tensor, Tensor, bool] | None = None
+
+    @property
+    def known(self) -> bool:
+        return self._found is not None
+
+    def __call__(self) -> tuple[Tensor, Tensor, bool]:
+        if self._found is None:
+            assert self._measure is not None
+            self._found = self._measure()
+            self._measure = None  # and with it the copy of the model
+        return self._found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To be pickled and copied without the model."""
+        return {"_found": self(), "_measure": None}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Probe:
     """What one unit reads, and how strongly; lengths in input pixels, one entry per input axis.
@@ -80,11 +104,12 @@ class Probe:
     global_ : operators on the way that read a whole map however large it is, with their places.
     underflow : gradients left the range of float64 somewhere inside the field; `mask` is exact all
         the same.
+    strips : the sizes of the thin inputs, one per axis, on which region and clipped were measured;
+        () if that was done on the whole input.  Then `mask`, `gradient` and `underflow` are
+        measured on the whole input when first asked for, which takes its time and memory.
     """
 
     region: tuple[Region, ...]
-    mask: Tensor
-    gradient: Tensor
     clipped: Clipped
     unit: tuple[int, ...]
     units: tuple[int, ...]
@@ -92,7 +117,20 @@ class Probe:
     layer: str
     calls: tuple[int, int]
     global_: tuple[str, ...]
-    underflow: bool
+    strips: tuple[tuple[int, ...], ...]
+    _plane: Plane
+
+    @property
+    def mask(self) -> Tensor:
+        return self._plane()[0]
+
+    @property
+    def gradient(self) -> Tensor:
+        return self._plane()[1]
+
+    @property
+    def underflow(self) -> bool:
+        return self._plane()[2]
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -133,37 +171,17 @@ class Probe:
                 f"CLIPPED by the input's border ({sides}), so the field may be larger:\n"
                 f"  give a larger input_size or none, or a unit further inside"
             )
-        if self.underflow:
+        if self._plane.known and self.underflow:
             yield "some gradients are too small (or large) for float64; the mask is exact"
 
 
-@overload
 def probe(
     model: nn.Module,
     input_size: Sequence[int] | None = None,
     unit: int | Sequence[int] | None = None,
     layer: str | None = None,
     seed: int = 0,
-    strips: Literal[False] = False,
-) -> Probe: ...
-@overload
-def probe(
-    model: nn.Module,
-    input_size: Sequence[int] | None = None,
-    unit: int | Sequence[int] | None = None,
-    layer: str | None = None,
-    seed: int = 0,
-    *,
-    strips: Literal[True],
-) -> Strips: ...
-def probe(
-    model: nn.Module,
-    input_size: Sequence[int] | None = None,
-    unit: int | Sequence[int] | None = None,
-    layer: str | None = None,
-    seed: int = 0,
-    strips: bool = False,
-) -> Probe | Strips:
+) -> Probe:
     """Measure which input pixels one unit of a torch module depends on.
 
     The model is copied and never changed; its hooks are not run. In the copy all parameters are
@@ -172,6 +190,10 @@ def probe(
     identity, dropout and batch-norm off. Instance, group and layer norm, squeeze-and-excitation
     and attention stay what they are: operators that read a whole map. Whatever can change the
     unit's value counts, also where it has no derivative (round, argmax, detach).
+
+    Rows depend on rows and columns on columns. So on inputs of more than 64 x 64 positions the
+    extent is measured on one thin strip per axis, where `rflib.trace` proves that the strip's unit
+    reads the same along that axis; elsewhere on the whole input, with the same answer.
 
     Parameters
     ----------
@@ -183,12 +205,10 @@ def probe(
     layer : path of the submodule whose output is probed, as in `model.named_modules()`; None: the
         model's own output.  Of several calls the last, or "name@2" for the second.
     seed : of the random weights.
-    strips : True: measure the extents alone, along each axis on an input that is as narrow along
-        the others as `rflib.trace` proves to be enough. A large network then costs a fraction.
 
     Returns
     -------
-    Probe; with strips `Strips`, which has no mask and no gradient in the plane.
+    Probe
 
     Raises
     ------
@@ -210,14 +230,9 @@ def probe(
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
     size = None if input_size is None else checked_size(input_size)
-    if switch("strips", strips):
-        from rflib.strips import on_strips
-
-        with apart(torch.float32):  # enough for zeros and ones, and half the cost
-            return on_strips(model, size, unit, layer or "", seed)
     with apart():
         study = _Study(model, layer or "", seed)
-        found = study.grown(unit) if size is None else study.run(size).support(unit)
+        found = study.grown(unit) if size is None else study.support(size, unit)
         return found.result()
 
 
@@ -225,12 +240,51 @@ class _Study(Watched):
     """The positive copy of the model, ready to be run on inputs of several sizes."""
 
     def __init__(self, model: nn.Module, layer: str, seed: int) -> None:
-        super().__init__(positive_copy(model, seed), layer)
+        super().__init__(wiring_copy(model), layer)
+        self.seed, self.random = seed, False
+        self.given: tuple[nn.Module, str] | None = (model, layer)
+        self.prover: Prover | None = None
 
-    def run(self, size: Sequence[int]) -> _Pass:
-        """One forward pass of the twin."""
+    def support(self, size: tuple[int, ...], unit: Any) -> _Pass | _Strips:
+        """The extent of the field: on strips where that is cheaper and proven to be the same."""
+        if self.given and len(size) > 3 and prod(size[2:]) > PLAIN:
+            self.prover = self.prover or Prover(*self.given)
+            strips = self.prover.strips(size, unit)
+            if strips:
+                done = [self.confirmed(strip) for strip in strips]
+                if all(done):
+                    place = tuple(strip.unit[strip.axis] for strip in strips)
+                    return _Strips(self, size, place, [one for one in done if one])
+        return self.run(size).support(unit)
+
+    def confirmed(self, strip: Strip) -> _Pass | None:
+        """The strip's pass, if it found what the trace did, and no zeros that a trace cannot see.
+
+        All weights are one: the extent does not hang on them, and so they take no memory.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # so little work: threads would wait for one another longer
+        try:
+            done = self.run(strip.size, random=False).support(strip.unit)
+        except (InputSizeError, ProbeError):
+            return None  # what is wrong, if anything, the whole input will tell
+        finally:
+            torch.set_num_threads(threads)
+        same = done.units == strip.units and done.region[strip.axis] == strip.region
+        return done if same and not done.twin.zeros else None
+
+    def plane(self, size: tuple[int, ...], unit: tuple[int, ...]) -> tuple[Tensor, Tensor, bool]:
+        """`_Pass.plane` of all of the input, whatever strips have shown of it."""
+        with apart():
+            return self.run(size).support(unit).plane()
+
+    def run(self, size: Sequence[int], random: bool = True) -> _Pass:
+        """One forward pass of the twin, with random weights or with ones."""
+        if random != self.random:
+            weigh(self.model, self.seed if random else None)
+            self.random = random
         twin = Twin(len(size) - 2, self.path)
-        image = torch.ones(*size, requires_grad=True)
+        image = torch.ones(*size, dtype=torch.float64, requires_grad=True)
         with twin, forget_values():
             self.forward(image)
         output = self.output()
@@ -238,15 +292,14 @@ class _Study(Watched):
             raise ProbeError(f"{self.what} does not depend on the input")
         return _Pass(self, twin, image, output)
 
-    def grown(self, unit: Any) -> _Pass:
+    def grown(self, unit: Any) -> _Pass | _Strips:
         """Double the input until no border clips the field. A unit's own corner stays a corner."""
         channels, axes = first_convolution(self.model)
         size = [SMALLEST] * axes
-        last: _Pass | None = None
+        last: _Pass | _Strips | None = None
         while prod(size) <= LARGEST:
             try:
-                done = self.run((1, channels, *size))
-                done.support(unit)
+                done = self.support((1, channels, *size), unit)
             except InputSizeError as error:
                 if max(size) >= 512:
                     raise ValueError(
@@ -257,7 +310,7 @@ class _Study(Watched):
             open_ = [ends.after or (ends.before and unit is None) for ends in done.clipped]
             if not any(open_):
                 return done
-            names = done.growing(last.twin.wholes) if last else ()
+            names = done.growing(last.wholes) if last else ()
             if names:
                 raise ValueError(
                     f"input_size=None: the field grows with the input, since a whole map is read "
@@ -339,13 +392,21 @@ class _Pass:
         except ValueError:  # a model for one size of input only: then these are all we know
             return reached
 
-    def result(self) -> Probe:
+    @property
+    def wholes(self) -> Sequence[Whole]:
+        return self.twin.wholes
+
+    def plane(self) -> tuple[Tensor, Tensor, bool]:
+        """The mask, the magnitudes, and whether some of these are lost."""
         gradient = self.backward()[0].abs().sum(dim=0) * self.mask
         lost = self.mask & (gradient == 0) | ~gradient.isfinite()
+        return self.mask, gradient, bool(lost.any())
+
+    def result(self) -> Probe:
+        plane = Plane(self.plane)
+        plane()
         return Probe(
             region=self.region,
-            mask=self.mask,
-            gradient=gradient,
             clipped=self.clipped,
             unit=self.unit,
             units=self.units,
@@ -353,7 +414,43 @@ class _Pass:
             layer=self.study.layer,
             calls=self.study.calls,
             global_=self.global_operators(),
-            underflow=bool(lost.any()),
+            strips=(),
+            _plane=plane,
+        )
+
+
+class _Strips:
+    """Passes over thin inputs, one per axis, in place of one over all of it."""
+
+    wholes: Sequence[Whole] = ()
+
+    def __init__(
+        self, study: _Study, size: tuple[int, ...], unit: tuple[int, ...], passes: list[_Pass]
+    ) -> None:
+        self.study, self.size, self.unit = study, size, unit
+        self.strips = tuple(done.size for done in passes)
+        self.units = tuple(done.units[axis] for axis, done in enumerate(passes))
+        self.region = tuple(done.region[axis] for axis, done in enumerate(passes))
+        self.clipped = Clipped(done.clipped[axis] for axis, done in enumerate(passes))
+        self.calls = study.calls
+
+    def growing(self, wholes: Sequence[Whole]) -> tuple[str, ...]:
+        return ()  # that no whole map is read is part of the proof
+
+    def result(self) -> Probe:
+        # A result must not hold the reader's model, nor weights that nobody may ask for.
+        self.study.given = self.study.prover = None
+        return Probe(
+            region=self.region,
+            clipped=self.clipped,
+            unit=self.unit,
+            units=self.units,
+            input_size=self.size,
+            layer=self.study.layer,
+            calls=self.calls,
+            global_=(),
+            strips=self.strips,
+            _plane=Plane(partial(self.study.plane, self.size, self.unit)),
         )
 
 

@@ -1,5 +1,6 @@
 """The table of the benchmarks: written from results, put into the page, and read back."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ pytest.importorskip("torch")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks import bench  # noqa: E402
-from benchmarks.measured import CASES  # noqa: E402
+from benchmarks.measured import CASES, PROBED, probed  # noqa: E402
 
 
 def found(said, seconds=1.0, megabytes=2.0):
@@ -87,6 +88,56 @@ def test_the_page_takes_a_new_table_and_keeps_the_rest(tmp_path):
     for _ in range(2):
         bench.write(page, "| new |")
         assert page.read_text() == f"before\n{bench.BEGIN}\n\n| new |\n\n{bench.END}\nafter\n"
+
+
+def test_the_probe_beside_the_recipe():
+    results = {
+        "probes": {
+            "deep": {
+                "side": 512,
+                "truth": 35,
+                "probe": found(35, 2.0, 10.0),
+                "recipe": found(31, 5.0, 30.0),
+            },
+            "deeper": {
+                "side": 900,
+                "truth": 70,
+                "probe": found(70),
+                "recipe": {"crashed": "OSError"},
+            },
+        },
+        "probes_machine": "2001-02-03; 2 cores",
+    }
+    _, _, one, two = rows_of(bench.probes(results))[0]
+    assert one == [
+        "deep, 512",
+        "35",
+        "right; 2.00 s, 10 MB",
+        "**wrong: 31**; 5.00 s, 30 MB",
+        "2.5×",
+        "3.0×",
+    ]
+    assert two[3:] == ["crashed", "", ""]
+
+
+def test_the_page_holds_a_whole_run():
+    text = bench.PAGE.read_text()
+    written = text.split(bench.BEGIN)[1].split(bench.END)[0]
+    assert len(re.findall(r"Run on \d{4}-\d\d-\d\d; \d+ cores, \d+ GiB of memory", written)) == 2
+    beside, alone, probes = rows_of(written)
+    head, _, *networks, sums = beside
+    assert [row[0] for row in networks] == [*CASES]
+    assert {len(row) for row in beside} == {len(head)}
+    for column in range(2, len(head)):
+        counts = map(int, re.findall(r"(\d+) (?:right|wrong|crashed)", sums[column]))
+        assert sum(counts) == len(CASES)
+    assert len(alone) == 7
+    assert [row[0] for row in probes[2:]] == [f"{name}, {PROBED[name][1]}" for name in PROBED]
+
+
+@pytest.mark.parametrize("tool", ["probe", "recipe"])
+def test_the_recipes_own_network_is_measured_right_by_both(tool):
+    assert probed(tool, "the nine layers of the recipe")["said"] == 35
 
 
 def test_every_case_has_its_part():
