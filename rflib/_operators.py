@@ -656,6 +656,8 @@ def _refuse_numbers(run: Run, *_: Any) -> None:
 
 def _refuse_index(run: Run, x: Any, indices: Sequence[Any], *rest: Any) -> Any:
     """Refuse an index that depends on the input; write a mask of constants as numbers."""
+    if rest and _mask_alone(run, indices, rest[0]):
+        return None
     places: list[Any] = []
     for index in indices:
         if index is not None and run.map_of(index) is not None:
@@ -664,6 +666,17 @@ def _refuse_index(run: Run, x: Any, indices: Sequence[Any], *rest: Any) -> Any:
         value = run.value_of(index) if mask else None
         places += [index] if value is None else value.nonzero(as_tuple=True)
     return (x, places, *rest)
+
+
+def _mask_alone(run: Run, indices: Sequence[Any], value: Tensor) -> bool:
+    """x[mask] = one number: position by position, although it looks like an index."""
+    one = len(indices) == 1 and indices[0] is not None and value.numel() == 1
+    return one and indices[0].dtype == torch.bool and run.map_of(indices[0]) is not None
+
+
+def _refuse_places(run: Run, x: Any, dim: Any, index: Any = None, *_: Any) -> None:
+    if any(run.map_of(t) is not None for t in tensors([dim, index])):
+        raise TraceError(f"{run.where()} {DECIDED}")
 
 
 def _known(index: Any, run: Run) -> Any:
@@ -703,10 +716,58 @@ def _gather(x: Any, dim: int, index: Any, **_: Any) -> Map:
 @rule("aten::index_put")
 def _index_put(x: Any, indices: Sequence[Any], value: Any, accumulate: bool = False) -> Map:
     run = first_map(x, value, *(i for i in indices if i is not None)).run
-    places = [_known(i, run) for i in indices]
-    base = x if isinstance(x, Map) else run.constant(tuple(x.shape))
-    new = value if isinstance(value, Map) else run.constant(tuple(value.shape))
-    return run.put(base, places, new, accumulate)
+    base, new = _mapped(run, x), _mapped(run, value)
+    if len(indices) == 1 and isinstance(indices[0], Map):  # a mask: see _mask_alone
+        mask: Map = indices[0]
+        wide = mask.reshape(*mask.shape, *[1] * (len(base.shape) - len(mask.shape)))
+        return base.elementwise(wide, new.reshape(*[1] * len(base.shape)))
+    return run.put(base, [_known(i, run) for i in indices], new, accumulate)
+
+
+def _mapped(run: Run, x: Any) -> Map:
+    return x if isinstance(x, Map) else run.constant(tuple(np.shape(x)))
+
+
+def _written_along(x: Any, dim: int, index: Any, source: Any, accumulate: bool) -> Map:
+    """Along a dim, entry i of `source` goes to index[i]."""
+    run = first_map(x, source).run
+    base = _mapped(run, x)
+    places: list[Any] = [None] * len(base.shape)
+    places[base.dim(dim)] = np.atleast_1d(_known(index, run))
+    return run.put(base, places, _mapped(run, source), accumulate)
+
+
+@rule("aten::index_copy aten::index_fill")
+def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Map:
+    return _written_along(x, dim, index, source, False)
+
+
+@rule("aten::index_add")
+def _index_add(x: Any, dim: int, index: Any, source: Any, **_: Any) -> Map:
+    return _written_along(x, dim, index, source, True)
+
+
+@rule("aten::scatter aten::scatter_add aten::scatter_reduce")
+def _scatter(
+    x: Any, dim: int, index: Any, source: Any, reduce: Any = None, include_self: bool = True
+) -> Map:
+    run = first_map(x, source).run
+    base, new, places = _mapped(run, x), _mapped(run, source), _known(index, run)
+    for d, n in enumerate(places.shape if new.shape else ()):
+        new = new.slice(d, 0, n)
+    grid: list[Any] = list(np.indices(places.shape, sparse=True))
+    grid[base.dim(dim)] = places
+    return run.put(
+        base, grid, new, reduce is not None or run.operator.startswith("aten::scatter_a")
+    )
+
+
+@rule("aten::take")
+def _take(x: Any, index: Any) -> Map:
+    run = first_map(x, index).run
+    places = _known(index, run)
+    flat: Map = x.reshape(prod(x.shape))
+    return flat.take(0, places.ravel() % prod(x.shape)).reshape(*places.shape)
 
 
 @rule("aten::slice_scatter")
@@ -714,8 +775,7 @@ def _slice_scatter(
     x: Any, value: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> Map:
     run = first_map(x, value).run
-    base = x if isinstance(x, Map) else run.constant(tuple(x.shape))
-    new = value if isinstance(value, Map) else run.constant(tuple(value.shape))
+    base, new = _mapped(run, x), _mapped(run, value)
     places: list[Any] = [None] * len(base.shape)
     dim = base.dim(dim)
     places[dim] = np.arange(base.shape[dim])[slice(start, end, step)]
@@ -726,8 +786,7 @@ BY_VALUES = (
     "aten::grid_sampler_2d aten::grid_sampler_3d aten::max_unpool2d aten::max_unpool3d "
     "torchvision::deform_conv2d torchvision::roi_align torchvision::roi_pool torchvision::nms "
     "aten::nonzero aten::masked_select aten::_unique2 aten::unique_dim aten::bincount "
-    "aten::scatter aten::scatter_add aten::take aten::masked_scatter aten::searchsorted "
-    "aten::bucketize aten::histc aten::index_add aten::index_copy aten::scatter_reduce"
+    "aten::masked_scatter aten::searchsorted aten::bucketize aten::histc"
 )
 
 
@@ -742,6 +801,12 @@ for _name in ("aten::_local_scalar_dense", "aten::equal"):
     REFUSED[_name] = _refuse_numbers
 for _name in ("aten::index", "aten::_unsafe_index", "aten::index_put"):
     REFUSED[_name] = _refuse_index
+INDEXED = (
+    "aten::index_copy aten::index_fill aten::index_add aten::scatter aten::scatter_add "
+    "aten::scatter_reduce aten::take aten::gather aten::index_select"
+)
+for _name in INDEXED.split():
+    REFUSED[_name] = _refuse_places
 
 
 # Along whole dims.
@@ -960,7 +1025,15 @@ def _setitem(run: Run, x: Tensor, index: Any, value: Any) -> Any:
     return True
 
 
+def _refuse_hand(run: Run, x: Any, *_: Any, **__: Any) -> None:
+    if run.map_of(x) is not None:
+        run.operator = "that makes Python numbers or an array of a tensor"
+        _refuse_numbers(run)
+
+
 FUNCTIONS["__getitem__"], FUNCTIONS["__setitem__"] = _getitem, _setitem
+for _name in ("numpy", "tolist", "__array__"):
+    FUNCTIONS[_name] = _refuse_hand
 FUNCTIONS["pad"] = _circular
 FUNCTIONS["scaled_dot_product_attention"] = _causal
 

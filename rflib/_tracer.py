@@ -519,9 +519,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return tuple(found)
 
     def put(self, base: Map, places: Sequence[Any], new: Map, accumulate: bool) -> Map:
-        """As index_put: `new` written to base[places], None for a whole dim."""
-        if accumulate:
-            raise MapError("index_put with accumulate=True has no rule: add two tensors instead")
+        """As index_put: `new` written or added to base[places], None for a whole dim."""
         chosen = tuple(slice(None) if p is None else p for p in places)
         grids: list[Array] = []
         written_shape: tuple[int, ...] = ()
@@ -531,9 +529,16 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             written_shape = index.shape
             grids.append(compressed(index[None])[0])
         used = [d < len(places) and places[d] is not None for d in range(len(base.shape))]
-        return self.overwritten(base, new.expand(*written_shape), grids, used)
+        return self.overwritten(base, new.expand(*written_shape), grids, used, accumulate)
 
-    def overwritten(self, base: Map, new: Map, places: Sequence[Array], used: list[bool]) -> Map:
+    def overwritten(
+        self,
+        base: Map,
+        new: Map,
+        places: Sequence[Array],
+        used: list[bool],
+        accumulate: bool = False,
+    ) -> Map:
         dims = len(base.shape)
         if 0 in new.shape:
             return base  # nothing is written
@@ -555,10 +560,15 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 p if k > 1 else np.zeros_like(p.flat[:1]).reshape([1] * p.ndim)
                 for p, k in zip(places, keep, strict=True)
             ]
-            grown[(slice(None), *at)] = fresh
+            if accumulate:  # a place may occur more than once
+                self.origin.domain.unite.at(grown, (slice(None), *at), fresh)
+            else:
+                grown[(slice(None), *at)] = fresh
             return compressed(grown)
 
         def both(old: Deps, fresh: Deps) -> Deps:
+            if accumulate:
+                old, fresh = self.calculus.settled(old, fresh)
             arrays: list[Array | None] = []
             for a, b in zip(old.arrays, fresh.arrays, strict=True):
                 if a is None and b is None:
@@ -567,7 +577,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 height = (a if a is not None else cast(Array, b)).shape[0]
                 arrays.append(put(a, b, height, new.shape))
             ragged = old.ragged or fresh.ragged or old.none != fresh.none
-            return Deps(arrays, old.filled and fresh.filled, ragged)
+            return Deps(arrays, old.filled and fresh.filled and not accumulate, ragged)
 
         strict = both(base.strict, new.strict)
         same = base.local is base.strict and new.local is new.strict

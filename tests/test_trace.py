@@ -369,6 +369,16 @@ REFUSED = {
     "branch": (lambda m, x: x if x.sum() > 0 else -x, "hands numbers"),
     "masked index": (lambda m, x: x[x > 0], "decides by values"),
     "nonzero": (lambda m, x: x.nonzero(), "decides by values"),
+    "computed places": (
+        lambda m, x: x.scatter(2, x.long(), x),
+        "decides by values",
+    ),
+    "computed copy": (
+        lambda m, x: x.index_copy(2, x[0, 0, 0, :1].long(), x[:, :, :1]),
+        "decides by values",
+    ),
+    "array": (lambda m, x: torch.as_tensor(x.detach().numpy()), "hands numbers"),
+    "list": (lambda m, x: torch.tensor(x.tolist()), "hands numbers"),
     "computed index": (lambda m, x: x[:, :, x[0, 0, 0].long()], "decides by values"),
     "grid": (
         lambda m, x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False),

@@ -77,6 +77,22 @@ def put(x: Tensor) -> Tensor:
     return out
 
 
+PLACES = torch.tensor([4, 0, 4])  # one of them twice
+SPREAD = torch.tensor([[[4, 0, 4], [1, 1, 6], [0, 5, 2], [3, 3, 3]]])
+
+
+def accumulated(x: Tensor) -> Tensor:
+    out = x + 0
+    out.index_put_((torch.tensor([0]), torch.tensor([1]), PLACES), x[0, 0, :3], accumulate=True)
+    return out
+
+
+def written_where_large(x: Tensor) -> Tensor:
+    out = x.flip(2)
+    out[x > 1.5] = 0.25
+    return out
+
+
 def tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
@@ -172,6 +188,19 @@ ON_A_LINE: dict[str, Function] = {
     "put": put,
     "written": written,
     "scattered": lambda x: torch.slice_scatter(x * 2, x[:, :, :3], 2, 1, 7, 2),
+    "copied to places": lambda x: (x * 1).index_copy(2, PLACES[:2], x[:, :, 5:]),
+    "filled at places": lambda x: x.flip(2).index_fill(2, PLACES, 0.5),
+    "added at places": lambda x: x.index_add(2, PLACES, x[:, :, :3]),
+    "accumulated": accumulated,
+    "written where large": written_where_large,
+    "scatter": lambda x: x.flip(2).scatter(2, SPREAD[:, :2, :2], x),
+    "scatter a number": lambda x: x.flip(2).scatter(2, SPREAD[:, :2], 0.5),
+    "scatter and add": lambda x: x.flip(2).scatter_add(2, SPREAD, x),
+    "scatter and reduce": lambda x: x.scatter_reduce(2, SPREAD, x.flip(2), "amax"),
+    "take": lambda x: x.take(torch.tensor([[[-1, 0, 3], [8, 8, 1]]])),
+    "take along": lambda x: x.take_along_dim(torch.tensor([[[5, 0, 5]]]), 2),
+    "inner": lambda x: x.inner(weight(7))[:, :, None] + x,
+    "selected and written": lambda x: torch.select_scatter(x * 2, x[:, :, 0], 2, 3),
     "where": lambda x: torch.where(MASK, x, x.flip(2)),
     "filled": lambda x: x.masked_fill(MASK, 0.0) + x.flip(2),
     "layer norm": lambda x: F.layer_norm(x, (7,)),
@@ -312,6 +341,7 @@ HIDING = {
     "all",
     "how many",
     "of a table",
+    "scatter and reduce",
 }  # operators that hide an influence from the oracle
 
 CASES = [(f"line, {k}", f, LINE) for k, f in ON_A_LINE.items()]
