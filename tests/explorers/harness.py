@@ -6,6 +6,7 @@ of the real Explorer, so what is drawn here is what a notebook draws. `shot` tak
 """
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ import rflib.explorers
 from rflib.explorers.base import Control, source
 
 # A grid up to this size is walked whole; of a larger one `settings` says what is walked.
-WHOLE = 30_000
+WHOLE = int(os.environ.get("WHOLE", "36000"))
 SAMPLE = 3_000
 
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
@@ -121,8 +122,9 @@ def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
 def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     """The settings of the controls that are compared: the whole grid up to WHOLE points.
 
-    Of a larger grid: every pair of controls exhaustively, the others where they start and where
-    they end; all corners, or a sample where they are more than SAMPLE; a sample from within.
+    Of a larger grid: the nets with few layers whole, as many as stay below WHOLE; every pair of
+    controls exhaustively, the others where they start and where they end; all corners, or a sample
+    where they are more than SAMPLE; a sample from within.
     """
     names = [c.name for c in controls]
     values = [c.values() for c in controls]
@@ -130,7 +132,8 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     if _size(values) <= WHOLE:
         return [dict(zip(names, point, strict=True)) for point in product(*values)]
     chance = random.Random(0)
-    points = {tuple(chance.choice(v) for v in values) for _ in range(SAMPLE)}
+    points = set(_of_few_layers(controls))
+    points |= {tuple(chance.choice(v) for v in values) for _ in range(SAMPLE)}
     if _size(ends) <= SAMPLE:
         points.update(product(*ends))
     else:
@@ -140,6 +143,23 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
             for at_a, at_b in product(values[a], values[b]):
                 points.add(tuple({a: at_a, b: at_b}.get(i, r) for i, r in enumerate(rest)))
     return [dict(zip(names, point, strict=True)) for point in sorted(points, key=repr)]
+
+
+def _of_few_layers(controls: tuple[Control, ...]) -> Iterator[tuple[Any, ...]]:
+    """All settings of the nets with one layer, with two ...; the other layers' controls rest."""
+    depths = [c.values() for c in controls if c.name == "layers"]
+    for depth in depths[0] if depths else []:
+        values = [
+            [depth]
+            if c.name == "layers"
+            else [c.value]
+            if c.group.startswith("layer ") and int(c.group[6:]) > depth
+            else c.values()
+            for c in controls
+        ]
+        if _size(values) > WHOLE:
+            return
+        yield from product(*values)
 
 
 def _size(values: list[Any]) -> int:
