@@ -198,6 +198,7 @@ class Calculus:
         self.origin, self.domain = origin, origin.domain
         self.groups = origin.groups
         self.nothing = Deps([None] * len(origin.axes), filled=True, ragged=False)
+        self.largest = 0  # entries of an array made by a union: what the run costs
 
     # Positions as they are, united.
 
@@ -229,6 +230,7 @@ class Calculus:
             arrays.append(
                 one if x is None or y is None else x if x is y else self.domain.unite(x, y)
             )
+        self.largest = max(self.largest, *(x.size for x in arrays if x is not None), 0)
         filled = not self.domain.exact and self._union_filled(a, b)
         return Deps(arrays, filled, a.ragged or b.ragged)
 

@@ -1054,13 +1054,24 @@ def _convolution_shape(
     groups: int,
 ) -> Tensor | None:
     axes = weight.dim() - 2
-    if transposed or x.dim() != axes + 2 or x.shape[1] != weight.shape[1] * groups:
+    inputs, outputs = weight.shape[1] * groups, weight.shape[0]
+    if transposed:
+        inputs, outputs = outputs, inputs
+    if x.dim() != axes + 2 or x.shape[1] != inputs or x.dtype != weight.dtype:
         return None  # torch says what is wrong with it
-    if x.dtype != weight.dtype or not len(stride) == len(padding) == len(dilation) == axes:
+    if not len(stride) == len(padding) == len(dilation) == len(output_padding) == axes:
         return None
-    shape = [x.shape[0], weight.shape[0]]
-    for n, k, s, p, d in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True):
-        shape.append((n + 2 * p - d * (k - 1) - 1) // s + 1)
+    shape = [x.shape[0], outputs]
+    each = zip(
+        x.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True
+    )
+    for n, k, s, p, d, more in each:
+        span = d * (k - 1) + 1
+        if transposed and more >= max(s, d):
+            return None
+        shape.append(
+            (n - 1) * s - 2 * p + span + more if transposed else (n + 2 * p - span) // s + 1
+        )
     if min(shape) < 1:
         return None
     return blank(shape, x)
@@ -1081,14 +1092,51 @@ def _usual(*found: Tensor) -> bool:
 
 
 def _pointwise_shape(*args: Any, **_: Any) -> Tensor | None:
+    return _elementwise_shape([*tensors(args)], args)
+
+
+def _chosen_shape(where: Tensor, *args: Any) -> Tensor | None:
+    """Of torch.where."""
     found = [*tensors(args)]
-    if not _usual(*found) or any(isinstance(value, complex) for value in args):
+    return _elementwise_shape(found, args, where) if where.dtype == torch.bool else None
+
+
+def _filled_shape(x: Tensor, mask: Tensor, value: Any) -> Tensor | None:
+    """Of masked_fill."""
+    alone = isinstance(value, (int, float)) and mask.dtype == torch.bool
+    return _elementwise_shape([x], (), mask) if alone else None
+
+
+def _elementwise_shape(found: list[Tensor], args: Any, *masks: Tensor) -> Tensor | None:
+    dtype = found[0].dtype if found else torch.int64
+    if not dtype.is_floating_point or any(x.dtype != dtype for x in found):
         return None
+    if any(isinstance(value, complex) for value in args):
+        return None
+    every = [*found, *masks]
     try:
-        shape = np.broadcast_shapes(*(tuple(x.shape) for x in found))
+        shape = np.broadcast_shapes(*(tuple(x.shape) for x in every))
     except ValueError:
         return None
-    return torch.empty(shape, dtype=found[0].dtype, device=META)
+    if all(x.is_contiguous() for x in every):
+        return torch.empty(shape, dtype=dtype, device=META)
+    # Channels last, say: results lie as the first operand of that shape does, whose order of dims
+    # no operand before it may question.
+    large = next((x for x in every if x.shape == shape), None)
+    before = every[: next((i for i, x in enumerate(every) if x is large), 0)]
+    if large is None or not _dense(large) or any(sum(n > 1 for n in x.shape) > 1 for x in before):
+        return None
+    return torch.empty_strided(shape, large.stride(), dtype=dtype, device=META)
+
+
+def _dense(x: Tensor) -> bool:
+    """Whether no two entries share a place in memory, and none lies between them."""
+    expected = 1
+    for stride, n in sorted(zip(x.stride(), x.shape, strict=True)):
+        if n > 1 and stride != expected:
+            return False
+        expected *= n
+    return True
 
 
 def _pool_shape(
@@ -1169,10 +1217,107 @@ def _adaptive_shape(x: Tensor, sides: Sequence[int]) -> Tensor | None:
     return torch.empty((*x.shape[:2], *sides), dtype=x.dtype, device=META)
 
 
+def _stack_shape(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first = parts[0]
+    if not -first.dim() - 1 <= dim <= first.dim() or not _usual(*parts):
+        return None
+    if any(x.shape != first.shape for x in parts):
+        return None
+    dim %= first.dim() + 1
+    shape = (*first.shape[:dim], len(parts), *first.shape[dim:])
+    return torch.empty(shape, dtype=first.dtype, device=META)
+
+
+def _layer_norm_shape(x: Tensor, sides: Sequence[int], *_: Any) -> list[Tensor] | None:
+    rest = x.dim() - len(sides)
+    if rest < 0 or list(x.shape[rest:]) != list(sides) or not x.dtype.is_floating_point:
+        return None
+    told = torch.empty((*x.shape[:rest], *[1] * len(sides)), dtype=x.dtype, device=META)
+    # The result lies as the CPU lays it, whatever the strides of x.
+    return [torch.empty(x.shape, dtype=x.dtype, device=META), told, told]
+
+
+def _group_norm_shape(x: Tensor, *given: Any) -> list[Tensor] | None:
+    groups = given[5]
+    if x.dim() < 2 or not _usual(x) or x.shape[1] % groups:
+        return None
+    told = torch.empty((x.shape[0], groups), dtype=x.dtype, device=META)
+    return [torch.empty(x.shape, dtype=x.dtype, device=META), told, told]
+
+
+def _resized_shape(x: Tensor, sides: Any, *_: Any) -> Tensor | None:
+    known = isinstance(sides, (list, tuple)) and len(sides) == x.dim() - 2
+    if not known or min(sides) < 1 or not _usual(x):
+        return None
+    return torch.empty((*x.shape[:2], *sides), dtype=x.dtype, device=META)
+
+
+def _shuffled_shape(x: Tensor, factor: int) -> Tensor | None:
+    if x.dim() != 4 or factor < 1 or x.shape[1] % factor**2 or not _usual(x):
+        return None
+    n, c, h, w = x.shape
+    return torch.empty((n, c // factor**2, h * factor, w * factor), dtype=x.dtype, device=META)
+
+
+def _unshuffled_shape(x: Tensor, factor: int) -> Tensor | None:
+    if x.dim() != 4 or factor < 1 or any(n % factor for n in x.shape[2:]) or not _usual(x):
+        return None
+    n, c, h, w = x.shape
+    shape = (n, c * factor**2, h // factor, w // factor)
+    return torch.empty(shape, dtype=x.dtype, device=META)
+
+
+def _softmax_shape(x: Tensor, dim: int, half_to_float: bool) -> Tensor | None:
+    if half_to_float or not -x.dim() <= dim < x.dim() or not _usual(x):
+        return None
+    return torch.empty(x.shape, dtype=x.dtype, device=META)
+
+
+def _product_shape(x: Tensor, y: Tensor) -> Tensor | None:
+    fits = x.dim() == y.dim() in (2, 3) and x.shape[-1] == y.shape[-2]
+    if not fits or x.shape[:-2] != y.shape[:-2] or not x.dtype == y.dtype == torch.float32:
+        return None
+    return torch.empty((*x.shape[:-1], y.shape[-1]), dtype=x.dtype, device=META)
+
+
+def _moved_shape(x: Tensor, *_: Any) -> Tensor | None:
+    return torch.empty(x.shape, dtype=x.dtype, device=META) if _usual(x) else None
+
+
+def _padded_shape(x: Tensor, amounts: Sequence[int]) -> Tensor | None:
+    axes = len(amounts) // 2
+    if x.dim() != axes + 2 or not _usual(x):
+        return None
+    shape = list(x.shape)
+    for axis in range(axes):
+        before, after = amounts[2 * axis : 2 * axis + 2]
+        if not (0 <= before < x.shape[-1 - axis] and 0 <= after < x.shape[-1 - axis]):
+            return None
+        shape[-1 - axis] += before + after
+    return torch.empty(shape, dtype=x.dtype, device=META)
+
+
 for _name in ("relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu", "hardtanh"):
     FAST[f"aten::{_name}"] = _pointwise_shape
 for _name in ("hardswish", "hardsigmoid", "add", "sub", "mul", "div"):
     FAST[f"aten::{_name}"] = _pointwise_shape
+for _name in ("clamp", "pow", "mish", "softplus", "_prelu_kernel", "exp", "sqrt", "rsqrt", "neg"):
+    FAST[f"aten::{_name}"] = _pointwise_shape
+for _name in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d"):
+    FAST[f"aten::upsample_{_name}"] = _resized_shape
+FAST["aten::upsample_bicubic2d"] = _resized_shape
+FAST["aten::stack"] = _stack_shape
+FAST["aten::native_layer_norm"] = _layer_norm_shape
+FAST["aten::native_group_norm"] = _group_norm_shape
+FAST["aten::pixel_shuffle"] = _shuffled_shape
+FAST["aten::pixel_unshuffle"] = _unshuffled_shape
+FAST["aten::_softmax"] = _softmax_shape
+FAST["aten::mm"] = FAST["aten::bmm"] = _product_shape
+FAST["aten::where"], FAST["aten::masked_fill"] = _chosen_shape, _filled_shape
+for _name in ("flip", "roll"):
+    FAST[f"aten::{_name}"] = _moved_shape
+for _name in ("1d", "2d", "3d"):
+    FAST[f"aten::reflection_pad{_name}"] = FAST[f"aten::replication_pad{_name}"] = _padded_shape
 FAST["aten::_adaptive_avg_pool2d"] = _adaptive_shape
 FAST["aten::max_pool2d_with_indices"] = _max_pool_shape
 FAST["aten::avg_pool2d"] = _average_pool_shape

@@ -224,6 +224,7 @@ class Map:
     def _reduced(self, dims: tuple[int, ...]) -> Map:
         shape = [1 if d in dims else n for d, n in enumerate(self.shape)]
         found = self._each(shape, lambda d: self.run.calculus.reduced(d, dims))
+        self.run.count(self, dims)
         whole = self.run.whole(self, self.strict, found.strict, dims)
         if self.local is not self.strict:  # what is left beside one whole may be another
             more = self.run.whole(self, self.local, found.local, dims)
@@ -417,12 +418,13 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.everything: list[str] = []  # operators without a rule that were let see everything
         self.operator = ""
         self.grids: list[Map] = []  # where an operator has changed the number of positions
-        self.ratios: list[
-            Fraction | None
-        ] = []  # of adaptive windows, in the order in which they ran
-        self.wanted: list[Fraction | None] | None = (
-            None  # what they were on the input that was asked for
-        )
+        # Of adaptive windows, in the order in which they ran, and on the input that was asked for.
+        self.ratios: list[Fraction | None] = []
+        self.wanted: list[Fraction | None] | None = None
+        # Of dims united, in the order in which that happened: their sizes, and the other dims'.
+        self.unions: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        self.doubtful: set[int] = set()  # those taken for a whole map that may be one window of it
+        self.windows: frozenset[int] = frozenset()  # those known to be windows
         self.stale: set[int] = set()  # memory of constants whose values were not kept
 
     # Maps.
@@ -499,6 +501,19 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         upsampled = max(m.upsampled for m in maps)
         return Map(self, shape, strict, local, self.joint(maps), upsampled)
 
+    def count(self, map_: Map, dims: Sequence[int]) -> None:
+        """Note the sizes of dims about to be united, and of those that stay."""
+        rest = (n for d, n in enumerate(map_.shape) if d not in dims)
+        self.unions.append((tuple(map_.shape[d] for d in dims), tuple(rest)))
+
+    def windows_beside(self, larger: Run) -> frozenset[int]:
+        """Of the doubtful unions those whose windows, on a larger input, grow in number alone."""
+        if len(larger.unions) != len(self.unions):
+            return frozenset()
+        pairs = enumerate(zip(self.unions, larger.unions, strict=True))
+        kept = (i for i, (mine, other) in pairs if mine[0] == other[0] and mine[1] != other[1])
+        return frozenset(kept) & self.doubtful
+
     def whole(self, map_: Map, before: Deps, after: Deps, dims: Sequence[int]) -> tuple[bool, ...]:
         """For each axis, whether these dims held every position that the map has along it.
 
@@ -515,7 +530,11 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # Where all positions see the whole input already, the dims tell.
             inputs = {i: sum(a[0] == i for a in self.origin.axes) for i, _, _ in self.origin.axes}
             spatial = len(map_.shape) - 2 in inputs.values() and max(moving) >= 2
-            found.append(spatial or not nested(*ends(x)))
+            whole = spatial or not nested(*ends(x))
+            place = len(self.unions) - 1
+            if whole and not spatial:
+                self.doubtful.add(place)
+            found.append(whole and place not in self.windows)
         return tuple(found)
 
     def put(self, base: Map, places: Sequence[Any], new: Map, accumulate: bool) -> Map:

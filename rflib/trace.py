@@ -50,6 +50,7 @@ __all__ = ["Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"]
 
 DOUBLINGS = 5  # how often the input may be doubled to find a unit that no border clips
 MOST_TOKENS = 1 << 10  # of a run, before it is doubled once more
+MOST_ENTRIES = 1 << 21  # of an array of that run
 LONGEST = 1 << 15  # pixels along an axis of such an input
 LONGEST_PERIOD = 1024  # units; that of ten levels of halving
 IRREGULAR = 256  # units along an axis that show whether what they read repeats
@@ -584,6 +585,17 @@ class Trace(Mapping[str, Field]):
         self._bits: Trace | None = None
         if self._failed is not None and not study.growing:
             raise self._failed
+        if self._run.doubtful and not (study.growing or bits):
+            self._tell_windows(study)
+
+    def _tell_windows(self, study: Study) -> None:
+        """Run again without taking windows of attention for the whole map that they fill here."""
+        larger = next(self._larger(), None)
+        windows = self._run.windows_beside(larger._run) if larger else frozenset()
+        if windows:
+            study.windows = windows
+            self._grown.clear()
+            self._run, self._maps, self._failed = study.run(self._shapes, ENDS)
 
     # Access.
 
@@ -672,7 +684,10 @@ class Trace(Mapping[str, Field]):
             if len(self._grown) < power:
                 factor = 2**power
                 shapes = tuple((*s[:2], *(n * factor for n in s[2:])) for s in self._shapes)
-                if any(n > LONGEST for s in shapes for n in s[2:]) or self._most() > MOST_TOKENS:
+                last = self._grown[-1] if self._grown else self
+                if any(n > LONGEST for s in shapes for n in s[2:]) or last._most() > MOST_TOKENS:
+                    return
+                if last._run.calculus.largest > MOST_ENTRIES:
                     return
                 with self._study.larger():
                     try:
@@ -683,7 +698,7 @@ class Trace(Mapping[str, Field]):
 
     def _most(self) -> int:
         """The most tokens of the last run: positions in a row are as many as an area holds."""
-        maps = (self._grown[-1] if self._grown else self)._maps.values()
+        maps = self._maps.values()
         usual = {len(s) for s in self._shapes}
         rows = [m for m in maps if len(m.shape) > 2 and len(m.shape) not in usual]
         return max((n for m in rows for d, n in enumerate(m.shape) if m.varies(d)), default=0)
@@ -882,6 +897,7 @@ class Study:
         self.called: set[str] = set()
         self.growing = False
         self.ratios: list[Fraction | None] = []
+        self.windows: frozenset[int] = frozenset()
         self.path: list[str] = []
         self.run_: Run | None = None
         self.found: dict[str, Map] = {}
@@ -936,7 +952,7 @@ class Study:
         axes = tuple((i, 2 + a, n) for i, s in enumerate(shapes) for a, n in enumerate(s[2:]))
         self.path.clear()
         run = Run(Origin(domain, axes), self.unknown, self.path)
-        run.wanted = wanted
+        run.wanted, run.windows = wanted, self.windows
         self.run_, self.found = run, {}
         self.calls: dict[str, int] = {}
         failed: Exception | None = None

@@ -269,6 +269,24 @@ def test_windows_of_attention_are_not_global() -> None:
     first = t["features.1.0"]
     assert first.size == (28, 28)  # seven patches of four pixels
     assert first.global_ == ()
+    # Windows that are shifted around the border see both of its sides; deeper, each of the few
+    # windows left holds such a unit.  On a larger input there are more windows, not larger ones.
+    assert t["features.7"].size == (224, 224)
+    assert t["features.7"].global_ == ()
+    assert t.output.global_ == ("mean in avgpool",)
+
+
+def test_attention_over_a_fixed_number_of_places_is_global() -> None:
+    attend = nn.MultiheadAttention(4, 1, batch_first=True)
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        places = F.adaptive_avg_pool2d(x, 4).flatten(2).transpose(1, 2)
+        return m.attend(places, places, places)[0]
+
+    field = rflib.trace(Call(forward, attend=attend), (1, 4, 32, 32)).output
+    assert field.size == (32, 32)
+    assert field.global_
+    assert field.local.size == (8, 8)
 
 
 # Inputs on which the border clips everything.
