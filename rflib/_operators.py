@@ -18,7 +18,20 @@ import torch
 from torch import Tensor
 
 from rflib._maps import Array, MapError, adaptive
-from rflib._tracer import FAST, FUNCTIONS, META, REFUSED, Map, Run, TraceError, blank, rule, tensors
+from rflib._tracer import (
+    FAST,
+    FUNCTIONS,
+    META,
+    REFUSED,
+    Map,
+    Run,
+    TraceError,
+    blank,
+    closed,
+    lowest,
+    rule,
+    tensors,
+)
 
 
 def per_axis(value: Any, axes: int) -> list[Any]:
@@ -104,7 +117,23 @@ def _where(*args: Any, output: Tensor) -> Map:
     if known is not None:
         chosen = ((one, known.numpy()), (other, ~known.numpy()))
         maps = [a.expand(*output.shape).keep(keep) for a, keep in chosen if isinstance(a, Map)]
-    return run.united(maps).expand(*output.shape)
+    found = run.united(maps).expand(*output.shape)
+    for value, keep in chosen if known is not None else ():
+        number = _number(run, value)
+        if number is not None and output.is_floating_point() and number <= lowest(output):
+            number = -np.inf
+        if number in (-np.inf, 0.0):
+            found = found.block(np.broadcast_to(keep, output.shape), number)
+    return found
+
+
+def _number(run: Run, value: Any) -> float | None:
+    """The number that a scalar, or a constant of one entry, stands for; None: not known."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = run.value_of(value)
+    if isinstance(value, Tensor):
+        return float(value) if value.numel() == 1 else None
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 # Convolutions and pools.
@@ -849,6 +878,9 @@ def _along(x: Map, *args: Any, output: Any, **kwargs: Any) -> Any:
     numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
     dim = numbers[0] if numbers else kwargs.get("dim", -1)
     found = x.spread(dim)
+    mask = x.mask(-np.inf) if x.run.operator in ("aten::_softmax", "aten::_safe_softmax") else None
+    if mask is not None:
+        found = found.block(mask, 0.0)  # its share of the sum is nothing, whatever the others are
     return [found] * len(output) if isinstance(output, (list, tuple)) else found
 
 
@@ -903,7 +935,10 @@ def _product(a: Any, b: Any, **_: Any) -> Map:
     if isinstance(a, Map):
         rows = a.merge(-1, keepdim=not vector)
         parts.append(rows)
-    if isinstance(b, Map):
+    zeros = a.mask(0.0) if isinstance(a, Map) and not vector else None
+    if isinstance(b, Map) and zeros is not None:
+        parts.append(_let_through(b, ~zeros))
+    elif isinstance(b, Map):
         parts.append(b.merge(-1 if vector else -2, keepdim=not vector))
     shape = (
         tuple(a.shape[:-1])
@@ -917,13 +952,24 @@ def _product(a: Any, b: Any, **_: Any) -> Map:
     return run.united(parts).expand(*shape)
 
 
+def _let_through(values: Map, mask: Array) -> Map:
+    """What a product reads of (..., keys, channels) by weights (..., queries, keys), 0 for some."""
+    lead = np.broadcast_shapes(values.shape[:-2], mask.shape[:-2])
+    keys, channels = values.shape[-2:]
+    queries = mask.shape[-2]
+    wide = values.unsqueeze(-3).expand(*lead, queries, keys, channels)
+    return wide.keep(mask[..., None]).merge(-2)
+
+
 @rule("aten::addmm aten::baddbmm aten::addmv aten::addbmm")
 def _added_product(bias: Any, a: Any, b: Any, *, output: Tensor, **_: Any) -> Map:
     run = first_map(bias, a, b).run
     parts = [bias] if isinstance(bias, Map) else []
     if isinstance(a, Map) or isinstance(b, Map):
         parts.append(_product(a, b))
-    return run.united(parts).expand(*output.shape)
+    found = run.united(parts).expand(*output.shape)
+    known = None if isinstance(bias, Map) else run.value_of(bias)
+    return found if known is None else found.block(closed(known), -np.inf)
 
 
 @rule("aten::_trilinear aten::_cdist_forward aten::cross aten::linalg_cross")
@@ -938,12 +984,14 @@ def _fft(x: Map, dims: Any, *_: Any, output: Tensor, **__: Any) -> Map:
 
 
 @rule("aten::_scaled_dot_product_flash_attention_for_cpu ")
-def _attention(q: Any, k: Any, v: Any, *_: Any, output: Any, **__: Any) -> list[Any]:
-    return [_attend(q, k, v, causal=False), *[None] * (len(output) - 1)]
+def _attention(
+    q: Any, k: Any, v: Any, *_: Any, output: Any, attn_mask: Any = None, **__: Any
+) -> list[Any]:
+    return [_attend(q, k, v, causal=False, mask=attn_mask), *[None] * (len(output) - 1)]
 
 
-def _attend(q: Any, k: Any, v: Any, causal: bool) -> Map:
-    run = first_map(q, k, v).run
+def _attend(q: Any, k: Any, v: Any, causal: bool, mask: Any = None) -> Map:
+    run = first_map(q, k, v, mask).run
     keys = [m.merge(-1, keepdim=True) for m in (k,) if isinstance(m, Map)]
     keys += [v] if isinstance(v, Map) else []
     parts = [q.merge(-1, keepdim=True)] if isinstance(q, Map) else []
@@ -953,9 +1001,15 @@ def _attend(q: Any, k: Any, v: Any, causal: bool) -> Map:
             length, positions = q.shape[-2], seen.shape[-2]
             seen = seen.accumulate(-2)
             seen = seen.take(-2, np.minimum(np.arange(length), positions - 1))
+        elif isinstance(mask, Tensor) and (known := run.value_of(mask)) is not None:
+            open_ = known.numpy() if known.dtype == torch.bool else ~closed(known)
+            shape = (*open_.shape[:-2], q.shape[-2], k.shape[-2])
+            seen = _let_through(seen, np.broadcast_to(open_, shape))
         else:
             seen = seen.merge(-2, keepdim=True)
         parts.append(seen)
+    if isinstance(mask, Map):
+        parts.append(mask.merge(-1, keepdim=True))
     lead = np.broadcast_shapes(tuple(q.shape[:-2]), tuple(v.shape[:-2]))
     return run.united(parts).expand(*lead, q.shape[-2], v.shape[-1])
 
@@ -1031,7 +1085,27 @@ def _refuse_hand(run: Run, x: Any, *_: Any, **__: Any) -> None:
         _refuse_numbers(run)
 
 
+def _new_tensor(run: Run, x: Tensor, data: Any, **more: Any) -> Any:
+    """A constant that keeps its values."""
+    if run.map_of(x) is None or more.get("device") is not None:
+        return None
+    return torch.tensor(data, dtype=more.get("dtype") or x.dtype)
+
+
+def _take_along(run: Run, x: Tensor, index: Tensor, dim: int | None = None) -> Any:
+    """Torch asks for an index on the device of x, where there are no numbers; gather does not."""
+    if run.map_of(x) is None or run.map_of(index) is not None or dim is None:
+        return None
+    if x.dim() != index.dim() or not -x.dim() <= dim < x.dim():
+        return None  # torch says what is wrong with it
+    sides = [max(a, b) for a, b in zip(x.shape, index.shape, strict=True)]
+    dim %= x.dim()
+    wide = [(*sides[:dim], t.shape[dim], *sides[dim + 1 :]) for t in (x, index)]
+    return x.expand(wide[0]).gather(dim, index.expand(wide[1]))
+
+
 FUNCTIONS["__getitem__"], FUNCTIONS["__setitem__"] = _getitem, _setitem
+FUNCTIONS["new_tensor"], FUNCTIONS["take_along_dim"] = _new_tensor, _take_along
 for _name in ("numpy", "tolist", "__array__"):
     FUNCTIONS[_name] = _refuse_hand
 FUNCTIONS["pad"] = _circular

@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rflib._maps import Array, Calculus, Deps, MapError, Origin, compressed, guarded, nested, vary
 
 OTHER = "other windows than on the input asked for"
-SMALL = 1 << 17  # constants of at most so many numbers keep their values, for indices and masks
+WINDOWS = (
+    "windows side by side"  # of attention: at a border there are fewer, and nothing hangs over
+)
+MARKS = (OTHER, WINDOWS)  # they stand among the names of operators in `wholes`
+SMALL = 1 << 24  # constants of at most so many numbers keep their values, for indices and masks
 
 
 class TraceError(RuntimeError):
@@ -79,6 +83,13 @@ def rule(names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+class Blocked(NamedTuple):
+    """Positions with a value that no input changes: one array, nonzero there."""
+
+    value: float
+    where: Deps
+
+
 class Map:
     """What every position of a tensor depends on; what the rules of `rflib.trace` work with.
 
@@ -88,9 +99,10 @@ class Map:
     strict, local : with and without the paths through an operator that reads a whole map.
     wholes : the operators of that kind on the way, for each axis of the input.
     upsampled : by which factor in all; so many neighbours may differ from each other.
+    blocked : where a constant mask has put -inf, whatever the input is, or a softmax made 0 of it.
     """
 
-    __slots__ = ("local", "run", "shape", "strict", "upsampled", "wholes")
+    __slots__ = ("blocked", "local", "run", "shape", "strict", "upsampled", "wholes")
 
     def __init__(
         self,
@@ -104,6 +116,7 @@ class Map:
         self.run, self.shape = run, tuple(shape)
         self.strict, self.local = strict, local
         self.wholes, self.upsampled = wholes, upsampled
+        self.blocked: Blocked | None = None
 
     def __repr__(self) -> str:
         return f"Map(shape={self.shape})"
@@ -112,6 +125,31 @@ class Map:
         strict = change(self.strict)
         local = strict if self.local is self.strict else change(self.local)
         return Map(self.run, shape, strict, local, self.wholes, self.upsampled)
+
+    def _moved(self, shape: Sequence[int], change: Callable[[Deps], Deps]) -> Map:
+        """As `_each`, for what only moves positions."""
+        found = self._each(shape, change)
+        if self.blocked is not None:
+            found.blocked = Blocked(self.blocked.value, change(self.blocked.where))
+        return found
+
+    def block(self, mask: Array, value: float) -> Map:
+        """With this value where a mask (broadcast to this shape) is true, whatever the input is."""
+        if not mask.any():
+            return self
+        found = self.keep(~mask)
+        grown = mask.reshape(*[1] * (len(self.shape) - mask.ndim), *mask.shape)
+        where = Deps([compressed(grown[None].astype(np.int64))], filled=False, ragged=False)
+        found.blocked = Blocked(value, where)
+        return found
+
+    def mask(self, value: float) -> Array | None:
+        """Where this value stands whatever the input is; None: nowhere, as far as is known."""
+        if self.blocked is None or self.blocked.value != value:
+            return None
+        array = self.blocked.where.arrays[0]
+        assert array is not None
+        return np.asarray(array[0] != 0)
 
     def dim(self, dim: int, extra: int = 0) -> int:
         """The dim as a number from 0."""
@@ -140,7 +178,7 @@ class Map:
         def lead(a: Array) -> Array:
             return a.reshape(a.shape[0], *[1] * missing, *a.shape[1:])
 
-        return self._each(full, lambda d: d.each(lead) if dims > len(self.shape) else d)
+        return self._moved(full, lambda d: d.each(lead) if dims > len(self.shape) else d)
 
     def varies(self, dim: int) -> bool:
         """Whether positions along a dim differ in what they depend on."""
@@ -236,6 +274,8 @@ class Map:
                 for names, now in zip(self.wholes, whole, strict=True)
             )
             found.local = self.run.calculus.nothing
+        if len(self.run.unions) - 1 in self.run.windows:
+            found.wholes = self.run.marked(found, WINDOWS)
         return found
 
     def mix(self, dim: int) -> Map:
@@ -255,7 +295,7 @@ class Map:
         Adaptive pools and resampling to a given size have other windows on a larger input.
         """
         if not self.run.keeps_ratio(length, out):
-            marked = self.run.marked(self)
+            marked = self.run.marked(self, OTHER)
             return Map(self.run, self.shape, self.strict, self.local, marked, self.upsampled)
         return self
 
@@ -284,7 +324,7 @@ class Map:
         index: list[Any] = [slice(None)] * (len(shape) + 1)
         index[dim + 1] = slice(places.start, places.stop if places.stop >= 0 else None, places.step)
         chosen = tuple(index)
-        return self._each(shape, lambda d: d.each(lambda a: a[chosen] if vary(a, dim) else a))
+        return self._moved(shape, lambda d: d.each(lambda a: a[chosen] if vary(a, dim) else a))
 
     def pad(self, dim: int, before: int, after: int) -> Map:
         """With positions that depend on nothing; negative amounts cut off."""
@@ -298,30 +338,30 @@ class Map:
         order = [self.dim(d) for d in dims]
         shape = [self.shape[d] for d in order]
         axes = [0, *(d + 1 for d in order)]
-        return self._each(shape, lambda d: d.each(lambda a: a.transpose(axes)))
+        return self._moved(shape, lambda d: d.each(lambda a: a.transpose(axes)))
 
     def reshape(self, *shape: int) -> Map:
         """As torch's reshape, without -1."""
-        return self._each(shape, lambda d: self.run.calculus.reshaped(d, self.shape, shape))
+        return self._moved(shape, lambda d: self.run.calculus.reshaped(d, self.shape, shape))
 
     def squeeze(self, dims: Sequence[int]) -> Map:
         """Without these dims, which must have size 1."""
         axes = tuple(self.dim(d) + 1 for d in dims)
         shape = [n for d, n in enumerate(self.shape) if d + 1 not in axes]
-        return self._each(shape, lambda d: d.each(lambda a: a.squeeze(axes)))
+        return self._moved(shape, lambda d: d.each(lambda a: a.squeeze(axes)))
 
     def unsqueeze(self, dim: int) -> Map:
         """With a new dim of size 1."""
         dim = self.dim(dim, extra=1)
         shape = (*self.shape[:dim], 1, *self.shape[dim:])
-        return self._each(shape, lambda d: d.each(lambda a: np.expand_dims(a, dim + 1)))
+        return self._moved(shape, lambda d: d.each(lambda a: np.expand_dims(a, dim + 1)))
 
     def select(self, dim: int, index: int) -> Map:
         """As x[index] along a dim."""
         dim = self.dim(dim)
         index %= self.shape[dim]
         shape = (*self.shape[:dim], *self.shape[dim + 1 :])
-        return self._each(
+        return self._moved(
             shape,
             lambda d: d.each(lambda a: a.take(index if vary(a, dim) else 0, dim + 1)),
         )
@@ -423,7 +463,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.wanted: list[Fraction | None] | None = None
         # Of dims united, in the order in which that happened: their sizes, and the other dims'.
         self.unions: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-        self.doubtful: set[int] = set()  # those taken for a whole map that may be one window of it
+        self.doubtful = False  # whether there may be windows of a map among them
         self.windows: frozenset[int] = frozenset()  # those known to be windows
         self.stale: set[int] = set()  # memory of constants whose values were not kept
 
@@ -456,11 +496,11 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         place = len(self.ratios) - 1
         return place < len(self.wanted) and self.wanted[place] in (None, ratio)
 
-    def marked(self, map_: Map) -> tuple[tuple[str, ...], ...]:
+    def marked(self, map_: Map, mark: str) -> tuple[tuple[str, ...], ...]:
         """The map's wholes, with a mark for every axis that it depends on."""
         arrays = map_.strict.arrays
         return tuple(
-            (*names, OTHER) if OTHER not in names and array is not None else names
+            (*names, mark) if mark not in names and array is not None else names
             for names, array in zip(map_.wholes, arrays, strict=True)
         )
 
@@ -477,6 +517,33 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         upsampled = max(m.upsampled for m in maps)
         return Map(self, shape, strict, local, self.joint(maps), upsampled)
+
+    def blocked(self, found: Map, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Map:
+        """A sum or product with what constant masks say of its terms.
+
+        Whatever is added to -inf, or 0 is multiplied by, changes nothing.
+        """
+        name = plain(self.operator)
+        value = {"add": -np.inf, "mul": 0.0}.get(name)
+        if value is None or kwargs:
+            return found
+        masks = []
+        for arg in args:
+            if isinstance(arg, Map):
+                masks.append(arg.mask(value))
+                if name == "mul" and arg.mask(-np.inf) is not None and scaled(args):
+                    return found.block(cast(Array, arg.mask(-np.inf)), -np.inf)
+            elif isinstance(arg, Tensor) and name == "add" and arg.is_floating_point():
+                known = self.value_of(arg)
+                masks.append(None if known is None else closed(known))
+        here = [m for m in masks if m is not None and m.any()]
+        if not here:
+            return found
+        dims = len(found.shape)
+        together = here[0]
+        for mask in here[1:]:
+            together = together | mask
+        return found.block(together.reshape(*[1] * (dims - together.ndim), *together.shape), value)
 
     def joint(self, maps: Sequence[Map]) -> tuple[tuple[str, ...], ...]:
         wholes = [m.wholes for m in maps if m.wholes is not self.no_wholes]
@@ -507,12 +574,11 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.unions.append((tuple(map_.shape[d] for d in dims), tuple(rest)))
 
     def windows_beside(self, larger: Run) -> frozenset[int]:
-        """Of the doubtful unions those whose windows, on a larger input, grow in number alone."""
+        """The unions that are of windows: on a larger input they grow in number alone."""
         if len(larger.unions) != len(self.unions):
             return frozenset()
         pairs = enumerate(zip(self.unions, larger.unions, strict=True))
-        kept = (i for i, (mine, other) in pairs if mine[0] == other[0] and mine[1] != other[1])
-        return frozenset(kept) & self.doubtful
+        return frozenset(i for i, (a, b) in pairs if a[0] == b[0] and a[1] != b[1])
 
     def whole(self, map_: Map, before: Deps, after: Deps, dims: Sequence[int]) -> tuple[bool, ...]:
         """For each axis, whether these dims held every position that the map has along it.
@@ -522,18 +588,25 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         ends = self.origin.domain.ends
         found = []
-        for x, y in zip(before.arrays, after.arrays, strict=True):
+        inputs = {i: sum(a[0] == i for a in self.origin.axes) for i, _, _ in self.origin.axes}
+        like_input = len(map_.shape) - 2 in inputs.values()
+        for x, y, axis in zip(before.arrays, after.arrays, self.origin.axes, strict=True):
             moving = [] if x is None else [d for d in dims if vary(x, d)]
-            if x is None or y is None or not moving or not nested(*ends(y)):
+            if x is None or y is None or not nested(*ends(y)):
+                self.doubtful |= bool(moving)
                 found.append(False)
                 continue
             # Where all positions see the whole input already, the dims tell.
-            inputs = {i: sum(a[0] == i for a in self.origin.axes) for i, _, _ in self.origin.axes}
-            spatial = len(map_.shape) - 2 in inputs.values() and max(moving) >= 2
+            if not moving:
+                first, last = ends(y)
+                full = bool((first == 0).all() and (last == axis[2] - 1).all())
+                every = like_input and {*range(2, len(map_.shape))} <= {*dims}
+                found.append(full and every and map_.shape[axis[1]] > 1)
+                continue
+            spatial = like_input and max(moving) >= 2
             whole = spatial or not nested(*ends(x))
             place = len(self.unions) - 1
-            if whole and not spatial:
-                self.doubtful.add(place)
+            self.doubtful |= whole and not spatial
             found.append(whole and place not in self.windows)
         return tuple(found)
 
@@ -580,7 +653,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 for p, k in zip(places, keep, strict=True)
             ]
             if accumulate:  # a place may occur more than once
-                self.origin.domain.unite.at(grown, (slice(None), *at), fresh)
+                self.origin.domain.unite.at(grown, cast(Any, (slice(None), *at)), fresh)
             else:
                 grown[(slice(None), *at)] = fresh
             return compressed(grown)
@@ -881,10 +954,28 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _pointwise(*args: Any, output: Any, **kwargs: Any) -> Any:
     """All of torch's operators that act position by position; it tags them itself."""
     maps = [m for m in flat((args, kwargs)) if isinstance(m, Map)]
-    found = maps[0].run.united(maps)
+    run = maps[0].run
+    found = run.united(maps)
     if isinstance(output, Tensor):
-        return found if found.shape == output.shape else found.expand(*output.shape)
+        found = found if found.shape == output.shape else found.expand(*output.shape)
+        return run.blocked(found, args, kwargs)
     return [found.expand(*one.shape) for one in output]
+
+
+def lowest(tensor: Tensor) -> float:
+    """The lowest number of its type, which in a mask stands for -inf: a sum with it is itself."""
+    return torch.finfo(tensor.dtype).min
+
+
+def closed(mask: Tensor) -> Array:
+    """Where a mask that is added lets nothing through."""
+    return (mask <= lowest(mask)).numpy()
+
+
+def scaled(args: Sequence[Any]) -> bool:
+    """Whether these are a map and positive numbers."""
+    rest = [a for a in args if not isinstance(a, Map)]
+    return len(rest) == len(args) - 1 and all(isinstance(a, (int, float)) and a > 0 for a in rest)
 
 
 class Functions(TorchFunctionMode):

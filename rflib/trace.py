@@ -34,7 +34,9 @@ from rflib import _shortcuts  # noqa: F401 (with _operators, registers all rules
 from rflib._copy import first_convolution, short, times
 from rflib._maps import BITS, ENDS, NONE, Array, Deps, Origin, compressed, vary
 from rflib._tracer import (
+    MARKS,
     OTHER,
+    WINDOWS,
     Functions,
     Map,
     Run,
@@ -51,6 +53,7 @@ __all__ = ["Field", "Halo", "Map", "Trace", "TraceError", "rule", "trace"]
 DOUBLINGS = 5  # how often the input may be doubled to find a unit that no border clips
 MOST_TOKENS = 1 << 10  # of a run, before it is doubled once more
 MOST_ENTRIES = 1 << 21  # of an array of that run
+MOST_TO_TELL = 1 << 23  # the same, where one larger run tells windows from whole maps
 LONGEST = 1 << 15  # pixels along an axis of such an input
 LONGEST_PERIOD = 1024  # units; that of ten levels of halving
 IRREGULAR = 256  # units along an axis that show whether what they read repeats
@@ -82,7 +85,7 @@ class Field:
         self.path, self.shape = path, map_.shape
         self._trace, self._map, self._which, self._local = trace, map_, which, local
         deps = map_.local if local else map_.strict
-        self._dims = unit_dims(map_, trace.places(which))
+        self._dims = unit_dims(trace.telling(path, map_), trace.places(which))
         self._arrays, self._filled = arranged(map_, deps, self._dims, trace.places(which))
         self.units = tuple(map_.shape[d] for d in self._dims)
 
@@ -174,9 +177,13 @@ class Field:
     @cached_property
     def _own_measures(self) -> tuple[Measure, ...]:
         return tuple(
-            measured(array, whole, length, pattern(self._map))
-            for array, whole, length in zip(
-                self._arrays, self._whole, self._trace.shape(self._which)[2:], strict=True
+            measured(array, whole, length, pattern(self._map), WINDOWS in self._map.wholes[place])
+            for array, whole, length, place in zip(
+                self._arrays,
+                self._whole,
+                self._trace.shape(self._which)[2:],
+                self._trace.places(self._which),
+                strict=True,
             )
         )
 
@@ -300,7 +307,7 @@ class Field:
             for place, whole in zip(self._trace.places(self._which), self._whole, strict=True)
             if whole
             for name in self._map.wholes[place]
-            if name != OTHER
+            if name not in MARKS
         )
         return tuple(names)
 
@@ -312,7 +319,7 @@ class Field:
         if self._local or self._map.local is self._map.strict:
             return tuple(False for _ in places)
         return tuple(
-            any(name != OTHER for name in self._map.wholes[place])
+            any(name not in MARKS for name in self._map.wholes[place])
             and not self._beside(self._map.strict.arrays[place], self._map.local.arrays[place])
             for place in places
         )
@@ -432,10 +439,11 @@ def arranged(
     return arrays, deps.filled
 
 
-def measured(array: Array | None, whole: bool, length: int, enough: int) -> Measure:
+def measured(array: Array | None, whole: bool, length: int, enough: int, windows: bool) -> Measure:
     """Read size, jump and start off the units that no border clips.
 
     enough : how many neighbours it takes to be sure of what repeats.
+    windows : whether there are windows on the way, of which the border has fewer.
     """
     if array is None:
         return Measure(0, ((0, Fraction(1)),), None, None, 1, free=True)
@@ -444,6 +452,8 @@ def measured(array: Array | None, whole: bool, length: int, enough: int) -> Meas
     first, last = array[0], -array[1]
     there = first != NONE
     clear = (array[2] == NONE) & (array[3] == NONE)
+    if windows:
+        clear &= (first > 0) & (last < length - 1)
     extent = np.where(there, last - first + 1, 0)
     if whole or not (clear & there).any():
         size = int(extent.max(initial=0))
@@ -574,7 +584,7 @@ class Trace(Mapping[str, Field]):
     """
 
     def __init__(self, study: Study, shapes: tuple[tuple[int, ...], ...], bits: bool) -> None:
-        self._study, self._shapes = study, shapes
+        self._study, self._shapes, self._asked = study, shapes, not study.growing
         wanted = study.ratios if study.growing else None
         self._run, self._maps, self._failed = study.run(shapes, BITS if bits else ENDS, wanted)
         if not (study.growing or bits):
@@ -590,7 +600,7 @@ class Trace(Mapping[str, Field]):
 
     def _tell_windows(self, study: Study) -> None:
         """Run again without taking windows of attention for the whole map that they fill here."""
-        larger = next(self._larger(), None)
+        larger = next(self._larger(MOST_TO_TELL), None)
         windows = self._run.windows_beside(larger._run) if larger else frozenset()
         if windows:
             study.windows = windows
@@ -678,7 +688,16 @@ class Trace(Mapping[str, Field]):
 
     # Other runs of the same model.
 
-    def _larger(self) -> Iterator[Trace]:
+    def telling(self, path: str, map_: Map) -> Map:
+        """The map; or that of a larger input, where on this one all its units see the same."""
+        if not self._asked or len(map_.shape) < 4 or max(map_.shape[2:]) == 1:
+            return map_
+        if any(map_.varies(d) for d in range(len(map_.shape))):
+            return map_
+        larger = next(self._larger(), None)
+        return map_ if larger is None else larger._maps.get(path, map_)
+
+    def _larger(self, most: int = MOST_ENTRIES) -> Iterator[Trace]:
         """The same model on inputs with sides twice, four times ... as long."""
         for power in range(1, DOUBLINGS + 1):
             if len(self._grown) < power:
@@ -687,7 +706,7 @@ class Trace(Mapping[str, Field]):
                 last = self._grown[-1] if self._grown else self
                 if any(n > LONGEST for s in shapes for n in s[2:]) or last._most() > MOST_TOKENS:
                     return
-                if last._run.calculus.largest > MOST_ENTRIES:
+                if last._run.calculus.largest > most:
                     return
                 with self._study.larger():
                     try:
@@ -754,7 +773,8 @@ class Trace(Mapping[str, Field]):
                 continue
             dims = unit_dims(map_, self.places(which))
             (line,), _ = arranged(map_, map_.strict, dims, [place])
-            found = measured(line, False, self.shape(which)[2 + axis], pattern(map_))
+            windows = WINDOWS in map_.wholes[place]
+            found = measured(line, False, self.shape(which)[2 + axis], pattern(map_), windows)
             if found.jump is None:
                 raise ValueError(
                     "the model cannot be computed in tiles: some windows lie at irregular "

@@ -264,16 +264,26 @@ def test_attention_is_global_and_patches_are_local() -> None:
     assert t.output.global_
 
 
-def test_windows_of_attention_are_not_global() -> None:
-    t = rflib.trace(networks.build("swin_t"), (1, 3, 224, 224))
-    first = t["features.1.0"]
-    assert first.size == (28, 28)  # seven patches of four pixels
-    assert first.global_ == ()
-    # Windows that are shifted around the border see both of its sides; deeper, each of the few
-    # windows left holds such a unit.  On a larger input there are more windows, not larger ones.
-    assert t["features.7"].size == (224, 224)
+@pytest.mark.parametrize("side", [224, 448])
+def test_windows_of_attention_are_not_global(side: int) -> None:
+    """By hand: a window has seven units; those that shift span two that did not."""
+    t = rflib.trace(networks.build("swin_t"), (1, 3, side, side))
+    sizes = {
+        "features.1.0": 28,  # seven patches of four pixels
+        "features.1.1": 56,
+        "features.2": 84,  # four neighbours merged, some of them across two windows
+        "features.3.0": 112,  # seven units of 8 pixels, and what is around them of 1.1's windows
+        "features.3.1": 168,
+        "features.5.0": 280,
+        "features.5.1": 392,
+    }
+    for path, size in sizes.items():
+        assert t[path].size == (size, size), path
+        assert t[path].global_ == ()
     assert t["features.7"].global_ == ()
     assert t.output.global_ == ("mean in avgpool",)
+    # The mask lets no unit see across the border around which the roll went.
+    assert t["features.1.1"].region((0, 55)) == ((0, 27), (196, 223 if side == 224 else 251))
 
 
 def test_attention_over_a_fixed_number_of_places_is_global() -> None:
@@ -286,7 +296,7 @@ def test_attention_over_a_fixed_number_of_places_is_global() -> None:
     field = rflib.trace(Call(forward, attend=attend), (1, 4, 32, 32)).output
     assert field.size == (32, 32)
     assert field.global_
-    assert field.local.size == (8, 8)
+    assert all(region.empty for region in field.local.region(0))  # there is no other path
 
 
 # Inputs on which the border clips everything.

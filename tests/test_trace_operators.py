@@ -93,6 +93,17 @@ def written_where_large(x: Tensor) -> Tensor:
     return out
 
 
+FAR = (torch.arange(7)[:, None] - torch.arange(7)).abs() > 1  # positions apart from neighbours
+MINUS = torch.zeros(7, 7, dtype=torch.float64).masked_fill(FAR, -torch.inf)
+
+
+def masked(x: Tensor, fill: Callable[[Tensor], Tensor]) -> Tensor:
+    """Attention of each position to its neighbours alone."""
+    rows = tokens(x)
+    scores = fill(rows @ rows.transpose(1, 2) * 0.5)
+    return scores.unsqueeze(1).softmax(-1).squeeze(1) @ rows
+
+
 def tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
@@ -199,8 +210,22 @@ ON_A_LINE: dict[str, Function] = {
     "scatter and reduce": lambda x: x.scatter_reduce(2, SPREAD, x.flip(2), "amax"),
     "take": lambda x: x.take(torch.tensor([[[-1, 0, 3], [8, 8, 1]]])),
     "take along": lambda x: x.take_along_dim(torch.tensor([[[5, 0, 5]]]), 2),
-    "inner": lambda x: x.inner(weight(7))[:, :, None] + x,
-    "selected and written": lambda x: torch.select_scatter(x * 2, x[:, :, 0], 2, 3),
+    "mask added": lambda x: masked(x, lambda scores: scores + MINUS),
+    "mask added before": lambda x: masked(x, lambda scores: MINUS + 2 * (MINUS + scores)),
+    "mask filled": lambda x: masked(x, lambda scores: scores.masked_fill(FAR, -torch.inf)),
+    "mask chosen": lambda x: masked(
+        x, lambda scores: torch.where(~FAR, scores, scores.new_tensor(-torch.inf))
+    ),
+    "mask of lowest numbers": lambda x: masked(
+        x, lambda scores: scores.masked_fill(FAR, torch.finfo(scores.dtype).min)
+    ),
+    "mask too small to close": lambda x: masked(x, lambda scores: scores + FAR * -3.0),
+    "mask of truths": lambda x: F.scaled_dot_product_attention(*[tokens(x)] * 3, attn_mask=~FAR),
+    "mask of numbers": lambda x: F.scaled_dot_product_attention(*[tokens(x)] * 3, attn_mask=MINUS),
+    "attention, masked": lambda x: ATTENTION(*[tokens(x)] * 3, attn_mask=FAR)[0],
+    "attention alone, masked": lambda x: ATTENTION(
+        *[tokens(x)] * 3, attn_mask=MINUS, need_weights=False
+    )[0],
     "where": lambda x: torch.where(MASK, x, x.flip(2)),
     "filled": lambda x: x.masked_fill(MASK, 0.0) + x.flip(2),
     "layer norm": lambda x: F.layer_norm(x, (7,)),

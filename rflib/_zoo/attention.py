@@ -16,8 +16,8 @@ from rflib._zoo._parts import named
 from rflib._zoo.modern import Permute
 
 
-def attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
-    """Every position takes a mean of the values of all, weighted by softmax(query * key + bias).
+def attention(qkv: Tensor, heads: int, *biases: Tensor) -> Tensor:
+    """Every position takes a mean of the values of all, weighted by softmax(query * key + biases).
 
     qkv: (groups, positions, 3 * channels); positions of different groups do not meet.
     """
@@ -25,8 +25,9 @@ def attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     channels = triple // 3
     q, k, v = qkv.reshape(groups, positions, 3, heads, channels // heads).permute(2, 0, 3, 1, 4)
     scores = (q * (channels // heads) ** -0.5) @ k.transpose(-2, -1)
-    weights = (scores if bias is None else scores + bias).softmax(dim=-1)
-    out: Tensor = (weights @ v).transpose(1, 2).reshape(groups, positions, channels)
+    for bias in biases:
+        scores = scores + bias
+    out: Tensor = (scores.softmax(dim=-1) @ v).transpose(1, 2).reshape(groups, positions, channels)
     return out
 
 
@@ -152,10 +153,10 @@ class WindowAttention(nn.Module):
         shifts = [0 if side == WINDOW else self.shift for side in padded]
         x = x.roll([-shift for shift in shifts], dims=(1, 2))
         bias = self.relative_position_bias_table[self.relative_position_index]
-        bias = bias.view(WINDOW**2, WINDOW**2, self.heads).permute(2, 0, 1)[None]
+        biases = [bias.view(WINDOW**2, WINDOW**2, self.heads).permute(2, 0, 1)[None]]
         if any(shifts):
-            bias = bias + _strangers(padded, shifts, x).repeat(batch, 1, 1, 1)
-        out: Tensor = self.proj(attention(self.qkv(_windows(x)), self.heads, bias))
+            biases.append(_strangers(padded, shifts, x).repeat(batch, 1, 1, 1))
+        out: Tensor = self.proj(attention(self.qkv(_windows(x)), self.heads, *biases))
         down, across = (side // WINDOW for side in padded)
         out = out.view(batch, down, across, WINDOW, WINDOW, channels).transpose(2, 3)
         out = out.reshape(batch, *padded, channels).roll(shifts, dims=(1, 2))
