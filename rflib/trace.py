@@ -861,7 +861,9 @@ def trace(
 
     The model is copied and never changed; its hooks are not run, and no weight is read: the copy
     runs in eval mode on tensors without numbers. What counts is the wiring. So a weight that
-    happens to be 0 counts as an influence, and so does what an attention mask would hide.
+    happens to be 0 counts as an influence. But what a constant attention mask hides (True for
+    open, -inf or the lowest number for closed) is hidden, unless the model was made on the meta
+    device, where masks have no numbers; one that adds -100, say, hides nothing.
 
     Parameters
     ----------

@@ -63,10 +63,21 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+def on_meta(name: str, **options: Any) -> nn.Module:
+    """A network without numbers, which trace does not ask for."""
+    with torch.device("meta"):
+        return networks.build(name, **options)
+
+
+LARGE = ("inception_v4", "inception_resnet_v2", "densenet121")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in PUBLISHED]
+)
 def test_published_fields(name: str) -> None:
     path, size, jump = PUBLISHED[name]
-    t = rflib.trace(networks.build(name), networks.NAMES[name].input_size)
+    t = rflib.trace(on_meta(name), networks.NAMES[name].input_size)
     if path is None:  # the last map before the global pool
         path = [p for p in t if t[p].jump == (jump, jump) and not t[p].global_][-1]
     assert t[path].size == (size, size)
@@ -257,17 +268,17 @@ def test_a_norm_over_channels_reads_no_map() -> None:
 
 
 def test_attention_is_global_and_patches_are_local() -> None:
-    t = rflib.trace(networks.build("vit_b_16"), (1, 3, 224, 224))
+    t = rflib.trace(on_meta("vit_b_16"), (1, 3, 224, 224))
     assert t["conv_proj"].size == (16, 16)
     assert t["encoder"].size == (224, 224)
     assert t["encoder"].local.size == (16, 16)
     assert t.output.global_
 
 
-@pytest.mark.parametrize("side", [224, 448])
+@pytest.mark.parametrize("side", [224, pytest.param(448, marks=pytest.mark.slow)])
 def test_windows_of_attention_are_not_global(side: int) -> None:
     """By hand: a window has seven units; those that shift span two that did not."""
-    t = rflib.trace(networks.build("swin_t"), (1, 3, side, side))
+    t = rflib.trace(on_meta("swin_t"), (1, 3, side, side))
     sizes = {
         "features.1.0": 28,  # seven patches of four pixels
         "features.1.1": 56,

@@ -132,6 +132,7 @@ def test_parameters_and_output(name):
     assert shape_of(net, NAMES[name].input_size) == output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "vit_b_16"])
 def test_other_sizes_and_classes(name):
     """A classifier answers in the same shape, the others in one that grows with the input."""
@@ -285,6 +286,7 @@ def test_the_unpadded_unet_is_the_papers():
     assert shape_of(on_meta("unet", padded=False), (1, 1, 572, 572)) == (1, 2, 388, 388)
 
 
+@pytest.mark.slow
 def test_unet_upsampling():
     """Units of four levels see 188 or 204 pixels by their phase; interpolation reads neighbours."""
     middle, seen = range(256, 272), {}
