@@ -24,7 +24,7 @@ import rflib.explorers
 from rflib.explorers.base import Control, source
 
 # A grid up to this size is walked whole; of a larger one `settings` says what is walked.
-WHOLE = int(os.environ.get("WHOLE", "36000"))
+WHOLE = int(os.environ.get("WHOLE", "30000"))
 SAMPLE = 3_000
 
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
@@ -147,8 +147,10 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
 
 def _of_few_layers(controls: tuple[Control, ...]) -> Iterator[tuple[Any, ...]]:
     """All settings of the nets with one layer, with two ...; the other layers' controls rest."""
-    depths = [c.values() for c in controls if c.name == "layers"]
-    for depth in depths[0] if depths else []:
+    if not any(c.group == "layer 1" for c in controls):
+        return
+    depths = next(c for c in controls if c.name == "layers").values()
+    for depth in depths:
         values = [
             [depth]
             if c.name == "layers"
