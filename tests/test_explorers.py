@@ -167,12 +167,19 @@ def test_planes_take_a_click_on_a_unit_of_c(page: Page) -> None:
     assert page.evaluate("[window.model.get('row'), window.model.get('column')]") == [0, 0]
 
 
+STARTS = {stills.path(name, where).name: (name, values) for name, where, values in stills.starts()}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_committed_still_is_what_the_figure_draws(page: Page, name: str) -> None:
-    path = stills.path(name)
-    assert path.is_file(), f"no still of {name}: run python web/stills.py"
-    assert stills.take(page, name) == path.read_text(encoding="utf-8"), "run python web/stills.py"
+@pytest.mark.parametrize("file", STARTS)
+def test_the_committed_still_is_what_the_page_starts_with(page: Page, file: str) -> None:
+    path = stills.ROOT / "web" / "stills" / file
+    assert path.is_file(), f"no still {file}: run python web/stills.py"
+    assert stills.take(page, *STARTS[file]) == path.read_text("utf-8"), "run python web/stills.py"
+
+
+def test_no_still_is_left_over() -> None:
+    assert {path.name for path in (stills.ROOT / "web" / "stills").iterdir()} == {*STARTS}
 
 
 # Python against the definition.

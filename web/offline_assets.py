@@ -141,7 +141,8 @@ def still(pagename: str, widgets: Widgets, view: re.Match[str]) -> str:
     if not names:
         logger.warning("%s: a widget has no `_figure` that names its still", pagename)
         return ""
-    path = STILLS / f"{names[0]}.svg"
+    here = STILLS / f"{names[0]}@{Path(pagename).name}.svg"  # where the page starts it otherwise
+    path = here if here.is_file() else STILLS / f"{names[0]}.svg"
     if not path.is_file():
         logger.warning(
             "%s: no still of figure %r: expected web/stills/%s", pagename, names[0], path.name
