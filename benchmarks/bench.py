@@ -156,30 +156,36 @@ def verdict(found: Found, truth: Any) -> str:
 
 
 def told(value: Any) -> str:
-    return " or ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+    if isinstance(value, list):
+        return " or ".join(map(told, value))
+    if value < 10**7:
+        return f"{value}"
+    digits, power = f"{value:.1e}".split("e+")
+    return f"{digits}·10{str(int(power)).translate(RAISED)}"
 
 
-def figures(found: Found, ours: Found, own: bool) -> str:
-    megabytes = f"{found['megabytes']:.0f} MB"
-    if own:
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def answer(found: Found, truth: Any, note: Callable[[str], str]) -> str:
+    judged = verdict(found, truth)
+    if judged == "crashed":
+        return f"crashed {note(found['crashed'])}"
+    said = told(found["said"])
+    return {"right": f"{said} ✓", "largest": f"{said} ✓ (largest)", "wrong": f"**{said}** ✗"}[
+        judged
+    ]
+
+
+def cost(found: Found, ours: Found, own: bool) -> str:
+    """Seconds, or for another tool how often ours; and megabytes."""
+    if "seconds" not in found:
+        return "crashed"
+    megabytes = f"{found['megabytes']:,.0f} MB"
+    if own or "seconds" not in ours:
         return f"{found['seconds']:.2f} s, {megabytes}"
     ratio = found["seconds"] / ours["seconds"]
     return f"{ratio:.0f}×, {megabytes}" if ratio >= 10 else f"{ratio:.1f}×, {megabytes}"
-
-
-def cell(tool: str, found: Found, row: Mapping[str, Any], note: Callable[[str], str]) -> str:
-    judged = verdict(found, row["truth"])
-    if judged == "crashed":
-        return f"crashed {note(found['crashed'])}"
-    words = {
-        "right": "right",
-        "largest": f"right for the largest ({told(found['said'])})",
-        "wrong": f"**wrong: {told(found['said'])}**",
-    }[judged]
-    ours = row["tools"][OURS]
-    if tool != OURS and "seconds" not in ours:
-        return words
-    return f"{words}; {figures(found, ours, tool == OURS)}"
 
 
 def reason(words: str) -> str:
@@ -206,8 +212,8 @@ def table(results: Mapping[str, Any]) -> str:
         f"| --- | --- | {' | '.join('---' for _ in tools)} |",
     ]
     for row in rows:
-        truth = f"{told(row['truth'])} ({'published' if row['published'] else 'NaN check'})"
-        cells = [cell(tool, found, row, note) for tool, found in row["tools"].items()]
+        truth = f"{told(row['truth'])}{'' if row['published'] else ' (NaN)'}"
+        cells = [answer(found, row["truth"], note) for found in row["tools"].values()]
         lines.append(f"| {row['network']} | {truth} | {' | '.join(cells)} |")
     sums = []
     for tool in tools:
@@ -217,7 +223,15 @@ def table(results: Mapping[str, Any]) -> str:
     lines += [f"| **all {len(rows)}** | | {' | '.join(sums)} |", ""]
     if notes:
         lines += ["Crashed:", "", *(f"{n}. {words}" for n, words in enumerate(notes, 1)), ""]
-    return "\n".join([*lines, *rest(results)])
+    running = [tool for tool in tools if any("seconds" in row["tools"][tool] for row in rows)]
+    lines += [
+        f"| time and memory | {' | '.join(running)} |",
+        f"| --- | {' | '.join('---' for _ in running)} |",
+    ]
+    for row in rows:
+        cells = [cost(row["tools"][t], row["tools"][OURS], t == OURS) for t in running]
+        lines.append(f"| {row['network']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *rest(results)])
 
 
 def rest(results: Mapping[str, Any]) -> list[str]:
@@ -242,18 +256,15 @@ def probes(results: Mapping[str, Any]) -> str:
     lines = [
         f"Run on {results['probes_machine']}.",
         "",
-        "| network, pixels | truth | rflib.probe | recipe | time, recipe ÷ probe | memory |",
+        "| network, pixels | truth | rflib.probe | recipe | time | memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in results["probes"].items():
         both = [row["probe"], row[RECIPE]]
         cells = []
         for found in both:
-            judged = verdict(found, row["truth"])
-            words = f"**wrong: {found['said']}**" if judged == "wrong" else judged
-            if judged != "crashed":
-                words += f"; {figures(found, found, own=True)}"
-            cells.append(words)
+            said = answer(found, row["truth"], lambda words: f"({reason(words)})")
+            cells.append(f"{said}; {cost(found, found, own=True)}" if "said" in found else said)
         for unit in ("seconds", "megabytes"):
             known = all(unit in found for found in both)
             cells.append(f"{both[1][unit] / max(both[0][unit], 1e-9):.1f}×" if known else "")

@@ -60,26 +60,28 @@ def rows_of(text):
 
 def test_cells_say_who_was_right():
     text = bench.table(FAKE)
-    beside, alone = rows_of(text)
+    beside, costs, alone = rows_of(text)
     head, _, one, two, sums = beside
     assert head == ["network", "truth", "rflib.trace", "other", "third"]
-    assert one == [
-        "one",
-        "7 (published)",
-        "right; 0.50 s, 2 MB",
-        "**wrong: 9**; 20×, 30 MB",
-        "crashed (1)",
-    ]
-    assert two[1] == "204 or 188 (NaN check)"
-    assert two[3] == "right for the largest (204); 0.5×, 2 MB"
+    assert one == ["one", "7", "7 ✓", "**9** ✗", "crashed (1)"]
+    assert two[1:4] == ["204 or 188 (NaN)", "204 or 188 ✓", "204 ✓ (largest)"]
     assert sums[2:] == [
         "2 right, 0 wrong, 0 crashed",
         "1 right, 1 wrong, 0 crashed",
         "0 right, 0 wrong, 2 crashed",
     ]
     assert "1. OSError: a b c\n2. no answer in 120 seconds" in text
-    assert {len(row) for row in beside} == {5}
+    assert costs[0] == ["time and memory", "rflib.trace", "other"]
+    assert costs[2:] == [
+        ["one", "0.50 s, 2 MB", "20×, 30 MB"],
+        ["two", "2.00 s, 2 MB", "0.5×, 2 MB"],
+    ]
     assert {len(row) for row in alone} == {2}
+
+
+def test_astronomical_answers_are_short():
+    assert bench.told(1539716825184439631872) == "1.5·10²¹"
+    assert bench.told(9_999_999) == "9999999"
 
 
 def test_the_page_takes_a_new_table_and_keeps_the_rest(tmp_path):
@@ -112,25 +114,26 @@ def test_the_probe_beside_the_recipe():
     assert one == [
         "deep, 512",
         "35",
-        "right; 2.00 s, 10 MB",
-        "**wrong: 31**; 5.00 s, 30 MB",
+        "35 ✓; 2.00 s, 10 MB",
+        "**31** ✗; 5.00 s, 30 MB",
         "2.5×",
         "3.0×",
     ]
-    assert two[3:] == ["crashed", "", ""]
+    assert two[3:] == ["crashed (OSError)", "", ""]
 
 
 def test_the_page_holds_a_whole_run():
     text = bench.PAGE.read_text()
     written = text.split(bench.BEGIN)[1].split(bench.END)[0]
     assert len(re.findall(r"Run on \d{4}-\d\d-\d\d; \d+ cores, \d+ GiB of memory", written)) == 2
-    beside, alone, probes = rows_of(written)
+    beside, costs, alone, probes = rows_of(written)
     head, _, *networks, sums = beside
     assert [row[0] for row in networks] == [*CASES]
     assert {len(row) for row in beside} == {len(head)}
     for column in range(2, len(head)):
         counts = map(int, re.findall(r"(\d+) (?:right|wrong|crashed)", sums[column]))
         assert sum(counts) == len(CASES)
+    assert [row[0] for row in costs[2:]] == [*CASES]
     assert len(alone) == 7
     assert [row[0] for row in probes[2:]] == [f"{name}, {PROBED[name][1]}" for name in PROBED]
 
