@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -191,7 +192,8 @@ def cost(found: Found, ours: Found, own: bool) -> str:
 def reason(words: str) -> str:
     """Short, on one line, without what a table or a path of this machine would spoil."""
     bare = words.translate(str.maketrans("|<>`", "    "))
-    return " ".join(word for word in bare.split() if "/" not in word)[:110]
+    plain = " ".join(word for word in bare.split() if "/" not in word)
+    return textwrap.shorten(plain, 110, placeholder=" …")
 
 
 def table(results: Mapping[str, Any]) -> str:
