@@ -240,7 +240,7 @@ def rest(results: Mapping[str, Any]) -> list[str]:
     goals, cold, basics = results["goals"], results["cold"], results["basics"]
     growth = ", ".join(f"{goals[n]:.2f} at {n}" for n in ("512", "1024", "2048", "4096"))
     return [
-        "| rflib.trace alone | |",
+        "| rflib.trace alone | measured |",
         "| --- | --- |",
         f"| ResNet-152 at 2048×2048, against its forward at 224×224 | {goals['ratio']:.3f} of it |",
         f"| the same, peak memory above the import of torch | {goals['peak']:.0f} MB |",
