@@ -159,7 +159,7 @@ class Checker:
             print(f"{self.notebook} is in your browser's downloads. Hand in that file.")
         except ImportError:  # not in Colab
             print(
-                f"Save this notebook (File > Save), and hand in the file {self.notebook} as it is:\n"
+                f"Save this notebook (File > Save) and hand in the file {self.notebook} as it is:\n"
                 "not its text, not a PDF, not in an archive."
             )
         except Exception as error:  # Colab's own interface: what it raises is not documented

@@ -22,10 +22,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -210,9 +208,9 @@ def split(name: str, drawn: Mapping[str, object], folder: Path) -> Path:
 
 
 def rubric(name: str) -> str:
-    """The rubric for what a person reads; empty where the machine grades all."""
+    """The rubric for what a person reads."""
     path = SOURCES / name / "rubric.md"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return path.read_text(encoding="utf-8") if path.exists() else "No question is for a person.\n"
 
 
 def questions(name: str, tests: Mapping[str, str]) -> list[Question]:
@@ -225,7 +223,9 @@ def questions(name: str, tests: Mapping[str, str]) -> list[Question]:
             found.append(question(begun, cell.source, tests))
             begun = None
     if orphans := set(tests) - {q.name for q in found if not q.manual}:
-        raise ReleaseError(f"there are tests for {', '.join(sorted(orphans))}, but no such question")
+        raise ReleaseError(
+            f"there are tests for {', '.join(sorted(orphans))}, but no such question"
+        )
     return found
 
 
@@ -271,7 +271,7 @@ def own_cells(nb: NotebookNode) -> Iterator[NotebookNode]:
 
 def assembled(cells: Iterable[NotebookNode]) -> NotebookNode:
     """A notebook of these cells, numbered, so that the same cells give the same bytes."""
-    nb = nbformat.v4.new_notebook(cells=list(cells), metadata=execute.KERNEL)
+    nb: NotebookNode = nbformat.v4.new_notebook(cells=list(cells), metadata=execute.KERNEL)
     for number, cell in enumerate(nb.cells, start=1):
         cell.id = f"cell-{number:02d}"
     nbformat.validate(nb)
@@ -372,8 +372,8 @@ def written(name: str, secret: str, parted: Path, folder: Path) -> str:
         path.write_bytes(execute.to_bytes(assembled(student)))
     reference = [cell for cell in own_cells(source) if not CHECK_CELL.fullmatch(cell.source)]
     (bundle / "solution.ipynb").write_bytes(execute.to_bytes(assembled(reference)))
-    for question, text in full.items():
-        (bundle / "tests" / f"{question}.py").write_text(text, encoding="utf-8")
+    for of, text in full.items():
+        (bundle / "tests" / f"{of}.py").write_text(text, encoding="utf-8")
     (bundle / "rubric.md").write_text(said, encoding="utf-8")
     about = {
         "format": FORMAT,
@@ -389,7 +389,7 @@ def written(name: str, secret: str, parted: Path, folder: Path) -> str:
 
     solutions = assembled(equipped(source, name, needs, full, found))
     place = next(cell for cell in solutions.cells if "_checker" in cell.source)
-    place.source = place.source.replace(f'SEED = {asserts.SEED!r}', f'SEED = {about["seed"]!r}')
+    place.source = place.source.replace(f"SEED = {asserts.SEED!r}", f"SEED = {about['seed']!r}")
     run(solutions, folder / "solutions.ipynb", full, found)
     (folder / "solutions.ipynb").write_bytes(execute.to_bytes(solutions))
     by_hand = sum(question.points for question in found if question.manual)
