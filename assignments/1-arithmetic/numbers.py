@@ -106,16 +106,17 @@ def patches(random: randomness.Random) -> dict[str, object]:
     known = [(4, 2, 1)] * 3 + [(4, 1, 1)] * 2
     assert rflib.receptive_field(known) == 70
     while True:
-        kernel, twos = random.choice((3, 5, 6)), random.choice((2, 4))
+        kernel, twos = random.choice((3, 5, 6, 7)), random.choice((1, 2, 4, 5))
         variant = [(kernel, 2)] * twos + [(kernel, 1)] * 2
         image = random.randint(200, 320)
         verdicts = rflib.output_size(known, image)
         bare = rflib.output_size([layer[:2] for layer in known], image)
-        if len({verdicts, bare, image // 8, image // 70}) == 4:
+        size = rflib.receptive_field(variant)
+        if len({verdicts, bare, image // 8, image // 70, size, 70}) == 6:
             return {
                 "patch_kernel": kernel,
                 "patch_twos": twos,
-                "patch_size": rflib.receptive_field(variant),
+                "patch_size": size,
                 "patch_image": image,
                 "verdicts": verdicts,
                 "verdicts_bare": bare,
