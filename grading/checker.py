@@ -54,6 +54,11 @@ def amount(points: float) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 
+def worth(points: float) -> str:
+    """What stands behind a test's title; nothing where the test is only there to help."""
+    return f" ({amount(points)})" if points else ""
+
+
 class Report:
     """The results of one question; prints as text, and as HTML in a notebook."""
 
@@ -77,13 +82,13 @@ class Report:
         checks = "the check" if count == 1 else f"{right} of {count} checks"
         verb = "failed" if count == 1 and not right else "passed"
         unseen = self.possible - sum(result.points for result in self.results)
-        line = f"{self.question}: {checks} {verb}, {amount(self.earned)} of {self.possible:g}."
+        line = f"{self.question}: {checks} {verb}, {self.earned:g} of {amount(self.possible)}."
         return line + (f" Tests that you do not see give {unseen:g} more." if unseen else "")
 
     def __repr__(self) -> str:
         lines = [self.headline]
         for title, points, problem in self.results:
-            lines.append(f"  {'FAILED' if problem else 'passed'}  {title} ({amount(points)})")
+            lines.append(f"  {'FAILED' if problem else 'passed'}  {title}{worth(points)}")
             for paragraph in problem.splitlines():
                 lines += textwrap.indent(textwrap.fill(paragraph, 78), " " * 10).splitlines()
         return "\n".join(lines)
@@ -94,7 +99,7 @@ class Report:
             mark = "✘ failed" if problem else "✔ passed"
             text = html.escape(problem).replace("\n", "<br>")
             more = f"<div style='margin-left: 1.5em'>{text}</div>" if problem else ""
-            items.append(f"<div>{mark}: {html.escape(title)} ({amount(points)})</div>{more}")
+            items.append(f"<div>{mark}: {html.escape(title)}{worth(points)}</div>{more}")
         return f"<div><strong>{html.escape(self.headline)}</strong></div>{''.join(items)}"
 
 

@@ -52,13 +52,13 @@ CHECKER = """\
 import types
 
 _checker = types.ModuleType("checker")
-exec(r'''{checker}''', vars(_checker))
+exec({checker!r}, vars(_checker))
 grader = _checker.Checker(
     globals(),
     {tests},
     {points},
-    r'''{helpers}''',
-    "{notebook}",
+    {helpers!r},
+    {notebook!r},
 )"""
 HAND_IN = """\
 ## Hand in
@@ -80,13 +80,15 @@ class Question:
     name: str
     title: str
     points: float
+    minutes: int
     manual: bool
     defines: tuple[str, ...]
 
     def entry(self) -> dict[str, object]:
         """Its entry in assignment.json."""
         points = int(self.points) if self.points == int(self.points) else self.points
-        return vars(self) | {"points": points, "defines": list(self.defines)}
+        own = {"points": points, "defines": list(self.defines)}
+        return {key: value for key, value in (vars(self) | own).items() if key != "minutes"}
 
 
 # --- the numbers ----------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ def questions(name: str, tests: Mapping[str, str]) -> list[Question]:
 def question(config: str, text: str, tests: Mapping[str, str]) -> Question:
     """One question, from the cell that begins it and the text that follows."""
     settings = dict(re.findall(r"(?m)^(\w+): *(\S+)$", config))
-    heading = re.match(r"## (Question \d+: .+)\n+\*([\d.]+) points, \d+ minutes", text)
+    heading = re.match(r"## (Question \d+: .+)\n+\*([\d.]+) points, (\d+) minutes", text)
     name, manual = settings["name"], settings.get("manual") == "true"
     if not heading:
         raise ReleaseError(
@@ -251,7 +253,8 @@ def question(config: str, text: str, tests: Mapping[str, str]) -> Question:
             raise ReleaseError(f"{name} has a test whose points are neither whole nor halves")
     if points != float(heading[2]):
         raise ReleaseError(f"{name} promises {heading[2]} points, and its tests give {points:g}")
-    return Question(name, heading[1], points, manual, tuple(dict.fromkeys(defines)))
+    names = tuple(dict.fromkeys(defines))
+    return Question(name, heading[1], points, int(heading[3]), manual, names)
 
 
 def parameters(case: checker.test_case) -> tuple[str, ...]:
@@ -284,26 +287,20 @@ def equipped(
     needs: Iterable[str],
     tests: Mapping[str, str],
     found: Iterable[Question],
+    seed: str = asserts.SEED,
 ) -> list[NotebookNode]:
     """The notebook's cells, with set-up and checker after the title."""
     title, *rest = own_cells(nb)
     text = CHECKER.format(
-        checker=quotable(Path(checker.__file__).read_text(encoding="utf-8")),
+        checker=Path(checker.__file__).read_text(encoding="utf-8"),
         tests=literal({question: embedded(source) for question, source in tests.items()}),
         points=literal({question.name: question.points for question in found}),
-        helpers=quotable(helpers(tests.values())),
+        helpers=helpers(tests.values()).replace("SEED = ''", f"SEED = {seed!r}"),
         notebook=f"{name}.ipynb",
     )
     folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
     set_up = [nbformat.v4.new_code_cell(SET_UP.format(module=module)) for module in needs]
     return [title, *set_up, nbformat.v4.new_code_cell(text, metadata=folded), *rest]
-
-
-def quotable(text: str) -> str:
-    """The text, if it can stand between three single quotes as it is."""
-    if "'''" in text:
-        raise ReleaseError("a source that is embedded must not contain three single quotes")
-    return text
 
 
 def literal(entries: Mapping[str, object]) -> str:
@@ -341,7 +338,10 @@ def release(name: str, secret: str, folder: Path) -> str:
     """Write everything about one assignment into `folder`; return one line about it."""
     with tempfile.TemporaryDirectory() as scratch:
         parted = split(name, numbers(name, secret), Path(scratch))
-        return written(name, secret, parted, folder)
+        said = written(name, secret, parted, Path(scratch) / "made")
+        shutil.rmtree(folder, ignore_errors=True)  # not before all of the new one is there
+        shutil.copytree(Path(scratch) / "made", folder)
+        return said
 
 
 def written(name: str, secret: str, parted: Path, folder: Path) -> str:
@@ -352,15 +352,14 @@ def written(name: str, secret: str, parted: Path, folder: Path) -> str:
     bare = nbformat.read(parted / "student" / f"{name}.ipynb", as_version=4)
     needs = needed(source)
     total = sum(question.points for question in found)
-    promise = re.search(r"\*\*([\d.]+) points, about \d+ minutes\.\*\*", source.cells[0].source)
-    if not promise or float(promise[1]) != total:
-        raise ReleaseError(f"the first cell must say '**{total:g} points, about N minutes.**'")
+    promise = f"**{total:g} points, about {sum(question.minutes for question in found)} minutes.**"
+    if promise not in source.cells[0].source:
+        raise ReleaseError(f"the first cell must say {promise!r}, as the questions do")
     said = fill(rubric(name), numbers(name, secret), set())
     for question in found:
         if question.manual and f"## {question.name}: {question.points:g} points" not in said:
             raise ReleaseError(f"rubric.md needs '## {question.name}: {question.points:g} points'")
 
-    shutil.rmtree(folder, ignore_errors=True)
     bundle = folder / "autograder"
     (bundle / "tests").mkdir(parents=True)
     student = [
@@ -375,21 +374,20 @@ def written(name: str, secret: str, parted: Path, folder: Path) -> str:
     for of, text in full.items():
         (bundle / "tests" / f"{of}.py").write_text(text, encoding="utf-8")
     (bundle / "rubric.md").write_text(said, encoding="utf-8")
+    seed = digest(secret, f"{name}: hidden tests").hex()
     about = {
         "format": FORMAT,
         "name": name,
         "title": source.cells[0].source.splitlines()[0].removeprefix("# "),
         "notebook": f"{name}.ipynb",
-        "seed": digest(secret, f"{name}: hidden tests").hex(),
+        "seed": seed,
         "needs": needs,
         "questions": [question.entry() for question in found],
     }
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     (bundle / "assignment.json").write_text(text, encoding="utf-8")
 
-    solutions = assembled(equipped(source, name, needs, full, found))
-    place = next(cell for cell in solutions.cells if "_checker" in cell.source)
-    place.source = place.source.replace(f"SEED = {asserts.SEED!r}", f"SEED = {about['seed']!r}")
+    solutions = assembled(equipped(source, name, needs, full, found, seed))
     run(solutions, folder / "solutions.ipynb", full, found)
     (folder / "solutions.ipynb").write_bytes(execute.to_bytes(solutions))
     by_hand = sum(question.points for question in found if question.manual)

@@ -627,7 +627,7 @@ def test_the_checker_says_what_is_missing_and_what_stopped() -> None:
     names = ran(["def double(n):\n    return n / 0"])
     assert "line 2 of double with ZeroDivisionError" in repr(check(TEST, names))
     right = check(TEST, {"double": lambda n: 2 * n})
-    assert repr(right).startswith("q1: the check passed, 1 point of 3.")
+    assert repr(right).startswith("q1: the check passed, 1 of 3 points.")
     assert "Tests that you do not see give 2 more." in repr(right)
 
 
@@ -711,7 +711,7 @@ def test_the_students_file_runs_alone(
     nb = nbformat.read(released / name / f"{name}.ipynb", as_version=4)
     nb.cells.append(nbformat.v4.new_code_cell(LOADED))
     printed = executed(nb, colab, tmp_path)
-    assert "0 points of" in printed
+    assert "0 of 4 points" in printed or "0 of 6 points" in printed
     assert "is still the three dots" in printed
     assert f"hand in the file {name}.ipynb" in printed
     assert printed.endswith("[]"), "the notebook must need nothing of the book's"
