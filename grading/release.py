@@ -24,6 +24,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -99,15 +101,20 @@ def digest(secret: str, purpose: str) -> bytes:
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
 
-def numbers(name: str, secret: str) -> dict[str, object]:
-    """Draw the numbers of an assignment."""
+def drawing(name: str) -> ModuleType:
+    """The assignment's numbers.py."""
     path = SOURCES / name / "numbers.py"
     spec = importlib.util.spec_from_file_location(f"numbers_of_{name.replace('-', '_')}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    drawn: dict[str, object] = module.draw(random.Random(digest(secret, name)))
+    return module
+
+
+def numbers(name: str, secret: str) -> dict[str, Any]:
+    """Draw the numbers of an assignment."""
+    drawn: dict[str, Any] = drawing(name).draw(random.Random(digest(secret, name)))
     return drawn
 
 

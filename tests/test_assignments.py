@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,19 @@ def own(path: Path) -> list[str]:
     """The code cells that are the assignment's own: no set-up, no checker, no hand-in."""
     mechanical = ("# Set-up", "#@title Checker", "grader.")
     return [s for kind, s in cells(path) if kind == "code" and not s.startswith(mechanical)]
+
+
+def shown(path: Path) -> tuple[str, dict[str, str]]:
+    """All that stands in a student's file, strings of code unpacked; and its visible tests."""
+    parts, visible = [source for _, source in cells(path)], {}
+    for source in list(parts):
+        if source.startswith("#@title Checker"):
+            tree = ast.parse(source)
+            constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+            parts += [value for value in constants if isinstance(value, str)]
+            visible = ast.literal_eval(tree.body[-1].value.args[1])  # type: ignore[attr-defined]
+    assert visible
+    return "\n".join(parts), visible
 
 
 def ran(sources: list[str], go_on: bool = False) -> dict[str, Any]:
@@ -209,17 +223,7 @@ def functions(source: str) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_solution_and_no_hidden_test_is_in_the_students_file(name: str, released: Path) -> None:
-    parts = cells(released / name / f"{name}.ipynb")
-    # The cell of the checker holds the tests as literals: look at what they are, not at escapes.
-    shown = [source for _, source in parts]
-    visible: dict[str, str] = {}
-    for _, source in parts:
-        if source.startswith("#@title Checker"):
-            arguments = ast.parse(source).body[-1].value.args  # type: ignore[attr-defined]
-            visible = ast.literal_eval(arguments[1])
-            shown += visible.values()
-    text = "\n".join(shown)
-    assert visible
+    text, visible = shown(released / name / f"{name}.ipynb")
     for marker in ("SOLUTION", "BEGIN ", "hidden=True", "HIDDEN", "import otter", "grading"):
         assert marker not in text, marker
 
@@ -274,17 +278,14 @@ def literals(source: str) -> Iterator[object]:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_expected_value_is_in_the_students_file(name: str, released: Path) -> None:
     names = ran(own(released / name / "autograder" / "solution.ipynb"))
-    parts = cells(released / name / f"{name}.ipynb")
-    text = "\n".join(source for _, source in parts)
-    checks = next(source for _, source in parts if source.startswith("#@title Checker"))
-    visible = ast.literal_eval(ast.parse(checks).body[-1].value.args[1])  # type: ignore[attr-defined]
+    text, visible = shown(released / name / f"{name}.ipynb")
     for answer in ANSWERS[name]:
         assert f"{answer} = ..." in text
         (question,) = (
             q for q, source in visible.items() if re.search(rf"def .*\b{answer}\b", source)
         )
-        shown = [value for value in literals(visible[question]) if value == names[answer]]
-        assert not shown, f"{answer} = {shown} in the visible tests of {question}"
+        told = [value for value in literals(visible[question]) if value == names[answer]]
+        assert not told, f"{answer} = {told} in the visible tests of {question}"
         large = {number for number in leaves(names[answer]) if number > 999}  # no coincidence
         assert not {n for n in large if re.search(rf"\b{n}\b|\b{n:,}\b", text)}, answer
 
@@ -381,7 +382,8 @@ WRONG: dict[str, tuple[str, str, list[Change], float, str]] = {
         "q4",
         [
             (
-                "        first = stride * first - padding\n        last = stride * last - padding +",
+                "        first = stride * first - padding\n"
+                "        last = stride * last - padding +",
                 "        first = stride * first\n        last = stride * last +",
             )
         ],
@@ -481,7 +483,8 @@ WRONG: dict[str, tuple[str, str, list[Change], float, str]] = {
             ("        image = -(-image // stride)\n        if name", "        if name"),
             (
                 "made[0] * image * image\n            channels = made[0]",
-                "made[0] * image * image\n            channels = made[0]\n        image = -(-image // stride)",
+                "made[0] * image * image\n            channels = made[0]\n"
+                "        image = -(-image // stride)",
             ),
         ],
         4,
@@ -544,6 +547,63 @@ def test_a_mistake_gets_partial_marks_and_its_name(mistake: str, released: Path)
     report = marked(released / name / "autograder", ran(sources, go_on=True))[question]
     assert report.earned == left, report
     assert message in " ".join(result.problem for result in report.results), report
+
+
+@pytest.mark.slow
+def test_every_right_answer_is_right(released: Path) -> None:
+    def marks(name: str, question: str, changed: dict[str, object]) -> float:
+        bundle = released / name / "autograder"
+        names = right[name] | changed
+        report = examiner(bundle, names).check(question)
+        assert report.passed, (changed, report)
+        return report.earned
+
+    right = {name: ran(own(released / name / "autograder" / "solution.ipynb")) for name in NAMES}
+    one, two, three = (release.numbers(name, SECRET) for name in NAMES)
+
+    gap = one["gap"]
+    for stride in (2, 3, gap + 1):
+        if gap % (stride - 1) == 0 and gap // (stride - 1) < 20:
+            witness = [(gap // (stride - 1) + 1, 1), (5, stride), (1, 1)]
+            assert marks("1-arithmetic", "q3", {"WITNESS": witness}) == 4
+    kernel, stride = one["hide_kernel"], one["hide_stride"]
+    for times in (3, 4):
+        lucky = [[kernel, stride], [times * (kernel - 1) + 1, times * (stride - 1) + 1]]
+        assert tuple(lucky[1]) != one["partner"]
+        assert marks("1-arithmetic", "q3", {"LUCKY": lucky}) == 4
+
+    loss = two["loss"]
+    assert marks("2-probe", "q2", {"WINNER": [("conv", 5, loss), ("max", 2), ("conv", 2)]}) == 8
+    small = two["norm_size"]
+    assert marks("2-probe", "q2", {"EVERYTHING": [("conv", small), ("norm",)]}) == 8
+    off = [("conv", 1, 1, -2), ("relu",), ("conv", two["relu_size"])]
+    assert marks("2-probe", "q2", {"SWITCHED_OFF": off}) == 8
+    faded = [("conv", 5, 1, 10.0**-e) for e in (2, 3, 4, 5, 6, 7, 8, 8, 9)]
+    assert marks("2-probe", "q2", {"FADED": faded}) == 8
+    found = [d for d in triples(two["hull"]) if d != two["dilations"]]
+    for dilations in found:
+        assert marks("2-probe", "q5", {"DILATIONS": dilations[::-1]}) == 5
+
+    module = release.drawing("3-design")
+    budget = three["max_weights"], three["max_work"]
+    designs = [
+        design
+        for design in module.family(three["jump"])
+        if module.field(design) == three["field"] and module.fits(design, three["image"], budget)
+    ]
+    assert len(designs) >= 10
+    for design in designs[:10]:
+        layers = [("conv", *layer) for layer in design]
+        assert marks("3-design", "q2", {"DESIGN": layers}) == 7
+
+
+def triples(hull: int) -> list[tuple[int, ...]]:
+    """Three different dilations of kernels of 3 that leave no hole in so many positions."""
+    return [
+        dilations
+        for dilations in combinations(range(1, hull), 3)
+        if positions([(3, 1, 0, d) for d in dilations], 0) == list(range(hull))
+    ]
 
 
 def awkward() -> list[object]:
