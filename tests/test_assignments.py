@@ -306,6 +306,61 @@ def test_last_years_answers_do_not_fit(name: str, released: Path, tmp_path: Path
     assert lost == set(drawn[name])
 
 
+@pytest.mark.slow
+def test_the_page_for_instructors_says_what_is_released(released: Path) -> None:
+    page = (ROOT / "chapters" / "for-instructors.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"(?m)^\| (\d) \*(\w+)\*.*?\| (\d+) \| (\w+) \| (\d+) minutes \| (.+?) \|$", page
+    )
+    assert len(rows) == len(NAMES)
+    for name, (number, title, points, by_hand, minutes, needs) in zip(NAMES, rows, strict=True):
+        about = json.loads((released / name / "autograder" / "assignment.json").read_text())
+        assert about["title"] == f"Assignment {number}: {title}"
+        assert sum(question["points"] for question in about["questions"]) == int(points)
+        manual = sum(question["points"] for question in about["questions"] if question["manual"])
+        assert by_hand == (str(manual) if manual else "none")
+        first = cells(released / name / f"{name}.ipynb")[0][1]
+        assert f"**{points} points, about {minutes} minutes.**" in first
+        assert needs == (", ".join(about["needs"]) or "plain Python")
+
+
+TESTS = """
+from otter.test_files import test_case
+OK_FORMAT = False
+name = "q1"
+points = None
+
+@test_case(points=1.5, hidden=False)
+def test_one(a):
+    from grading.asserts import expect
+    expect("a", a, 1)
+
+@test_case(points=0.5, hidden=True)
+def test_two(a, b):
+    assert a == b
+"""
+
+
+def test_a_question_must_be_what_it_promises() -> None:
+    config = "# BEGIN QUESTION\nname: q1"
+    text = "## Question 1: One\n\n*2 points, 5 minutes.*\n"
+    question = release.question(config, text, {"q1": TESTS})
+    assert question == release.Question("q1", "Question 1: One", 2, 5, False, ("a", "b"))
+    assert question.entry()["defines"] == ["a", "b"]
+    by_hand = release.question(f"{config}\nmanual: true\npoints: 2", text, {})
+    assert by_hand.manual
+    assert by_hand.points == 2
+    for wrong, tests, message in (
+        (text.replace("2 points", "3 points"), TESTS, "promises 3 points, and its tests give 2"),
+        (text.replace("##", "#"), TESTS, "must begin with"),
+        (text, TESTS.replace("test_two", "test_one"), "two tests of one name"),
+        (text, TESTS.replace("0.5", "0.25"), "neither whole nor halves"),
+        (text, TESTS.replace("import expect", "import expects"), "has no expects"),
+    ):
+        with pytest.raises(release.ReleaseError, match=message):
+            release.question(config, wrong, {"q1": tests})
+
+
 # --- right and wrong answers ----------------------------------------------------------------------
 
 # assignment, question, what is changed in the solution, the points that are left, the message.
@@ -414,6 +469,19 @@ WRONG: dict[str, tuple[str, str, list[Change], float, str]] = {
         ],
         0.5,
         "You counted the rows",
+    ),
+    "the recurrence for a measurement": (
+        "2-probe",
+        "q1",
+        [
+            ("return torch.nn.Sequential(*parts)", "return layers"),
+            (
+                "    image = torch.ones(1",
+                "    return (true_size(net),) * 2\n    image = torch.ones(1",
+            ),
+        ],
+        2.5,
+        "The ReLU is off here",
     ),
     "the whole output": (
         "2-probe",
