@@ -41,6 +41,11 @@ class test_case:  # noqa: N801  otter-grader's name for it
         return self.function.__name__.removeprefix("test_").replace("_", " ")
 
 
+def parameters(case: test_case) -> list[str]:
+    """The names that a test takes from the notebook."""
+    return list(inspect.signature(case.function).parameters)
+
+
 class Result(NamedTuple):
     """What became of one test; `problem` is empty where it passed."""
 
@@ -133,7 +138,7 @@ class Checker:
         return Report(question, results, self.points[question])
 
     def _problem(self, case: test_case) -> str:
-        wanted = list(inspect.signature(case.function).parameters)
+        wanted = parameters(case)
         for name in wanted:
             if name not in self.names:
                 return f"There is no {name} yet: run the cell that defines it, and all above."
@@ -145,11 +150,17 @@ class Checker:
             return "\n".join(filter(None, (explained(error, self.names), case.failure_message)))
         return ""
 
+    def _missing(self, question: str) -> list[str]:
+        wanted = (name for case in self.tests[question] for name in parameters(case))
+        return [name for name in dict.fromkeys(wanted) if self.names.get(name, ...) is ...]
+
     def hand_in(self) -> None:
         """Say how each question stands, then download the notebook, or say how to save it."""
         for question in self.points:
             if question in self.tests:
                 print(self.check(question).headline)
+                if missing := self._missing(question):
+                    print(f"    Not answered, or its cell was not run: {', '.join(missing)}.")
             else:
                 points = amount(self.points[question])
                 print(f"{question}: a person reads your answer ({points}). Is it complete?")

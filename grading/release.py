@@ -253,7 +253,7 @@ def question(config: str, text: str, tests: Mapping[str, str]) -> Question:
     else:
         own = cases(tests[name])
         points = sum(case.points for case in own)
-        defines = [parameter for case in own for parameter in parameters(case)]
+        defines = [parameter for case in own for parameter in checker.parameters(case)]
         if len({case.title for case in own}) != tests[name].count("@test_case("):
             raise ReleaseError(f"{name} has two tests of one name: only the last would run")
         if any(case.points * 2 != int(case.points * 2) for case in own):
@@ -262,12 +262,6 @@ def question(config: str, text: str, tests: Mapping[str, str]) -> Question:
         raise ReleaseError(f"{name} promises {heading[2]} points, and its tests give {points:g}")
     names = tuple(dict.fromkeys(defines))
     return Question(name, heading[1], points, int(heading[3]), manual, names)
-
-
-def parameters(case: checker.test_case) -> tuple[str, ...]:
-    """The names that a test takes from the notebook."""
-    code = case.function.__code__
-    return code.co_varnames[: code.co_argcount]
 
 
 def own_cells(nb: NotebookNode) -> Iterator[NotebookNode]:

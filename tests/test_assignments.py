@@ -699,9 +699,9 @@ def test_no_answer_breaks_a_test(name: str, released: Path) -> None:
     tried = 0
     for cases in by.tests.values():
         for case in cases:
-            for parameter in release.parameters(case):
+            for parameter in checker.parameters(case):
                 for value in awkward():
-                    arguments = {p: right[p] for p in release.parameters(case)}
+                    arguments = {p: right[p] for p in checker.parameters(case)}
                     arguments[parameter] = answering(right[parameter], value)
                     tried += 1
                     try:
@@ -888,6 +888,7 @@ def test_in_colab_hand_in_downloads_the_notebook(
     said = handed_in("{'ipynb': {'cells': []}}", tmp_path, monkeypatch, capsys)
     assert "downloaded n.ipynb" in said
     assert "q2: a person reads your answer (4 points)" in said
+    assert "Not answered, or its cell was not run: double." in said
     assert json.loads((tmp_path / "n.ipynb").read_text()) == {"cells": []}
     said = handed_in("None", tmp_path, monkeypatch, capsys)
     assert "File > Download > Download .ipynb" in said
