@@ -8,7 +8,8 @@ from fractions import Fraction
 from itertools import product
 
 import rflib
-from rflib.networks import Conv
+from rflib import networks
+from rflib.networks import Conv, Pool, Stem
 
 Design = list[tuple[int, int, int]]  # kernel, stride, channels
 LAST, NARROWEST = 64, 16
@@ -91,17 +92,40 @@ def stems(random: randomness.Random) -> dict[str, object]:
         if Conv(3, entering, c).weights + 2 * Conv(3, c, c).weights > Conv(7, entering, c).weights
     )
     assert crossover != 7, "that is the chapter's number, for three channels"
-    half = channels // 2
-    three = Conv(3, 3, half).weights + Conv(3, half, half).weights + Conv(3, half, channels).weights
-    ratio = Fraction(three, Conv(7, 3, channels).weights)  # on maps of one size: behind one stride
-    assert ratio > 2
-    return {
-        "stem_image": random.choice((192, 224, 256, 320)),
+    half, image = channels // 2, random.choice((192, 224, 256, 320))
+    # All three fields behind the body, 4 to 15 + 4(body - 1), are all larger than the image or all smaller.
+    body = random.choice([n for n in range(61, 122, 2) if not 4 * n <= image <= 4 * n + 11])
+    convs = {
+        "seven": (Conv(7, 3, channels, 2, 3),),
+        "three": (Conv(3, 3, half, 2, 1), Conv(3, half, half, 1, 1), Conv(3, half, channels, 1, 1)),
+        "patches": (Conv(4, 3, channels, 4),),
+    }
+    made = {
+        name: networks.costs(Stem(name, layers, None if name == "patches" else Pool()), image)
+        for name, layers in convs.items()
+    }
+    ratio = Fraction(made["three"].multiply_adds, made["seven"].multiply_adds)
+    cheapest = made["patches"]
+    assert ratio > 2, "more than twice, as the solution says"
+    for cost in (made["seven"], made["three"]):
+        assert cost.jump == cheapest.jump == 4
+        assert cost.weights > cheapest.weights
+        assert cost.multiply_adds > cheapest.multiply_adds
+        assert cost.activation_bytes > cheapest.activation_bytes
+    assert len({cost.size + cost.jump * (body - 1) > image for cost in made.values()}) == 1
+    told: dict[str, object] = {}
+    for name, cost in made.items():
+        told[f"last_{name}"] = cost.size + cost.jump * (body - 1)
+        told[f"weights_{name}"] = f"{cost.weights:,}"
+        told[f"work_{name}"] = f"{cost.multiply_adds / 1e6:.0f}"
+        told[f"memory_{name}"] = f"{cost.activation_bytes / 1e6:.1f}"
+    return told | {
+        "stem_image": image,
         "stem_channels": channels,
         "stem_half": half,
         "ratio_top": ratio.numerator,
         "ratio_bottom": ratio.denominator,
-        "body": random.randint(30, 60) * 2 + 1,
+        "body": body,
         "entering": entering,
         "crossover": crossover,
         "object": random.choice((40, 50, 60, 70)),
