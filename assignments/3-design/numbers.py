@@ -93,7 +93,7 @@ def stems(random: randomness.Random) -> dict[str, object]:
     )
     assert crossover != 7, "that is the chapter's number, for three channels"
     half, image = channels // 2, random.choice((192, 224, 256, 320))
-    # All three fields behind the body, 4 to 15 + 4(body - 1), are all larger than the image or all smaller.
+    # All three fields, 4, 11 and 15 + 4(body - 1), are larger than the image, or all are smaller.
     body = random.choice([n for n in range(61, 122, 2) if not 4 * n <= image <= 4 * n + 11])
     convs = {
         "seven": (Conv(7, 3, channels, 2, 3),),
