@@ -197,8 +197,6 @@ def cases(source: str) -> list[checker.test_case]:
 
 def split(name: str, drawn: Mapping[str, object], folder: Path) -> Path:
     """Fill the source and let otter part it; the result has folders `autograder` and `student`."""
-    from otter.assign import main  # takes seconds to import
-
     source = SOURCES / name / "source.ipynb"
     nb = nbformat.read(source, as_version=4)
     used: set[str] = set()
@@ -210,6 +208,8 @@ def split(name: str, drawn: Mapping[str, object], folder: Path) -> Path:
     fill(rubric(name), drawn, used)
     if unused := sorted(set(drawn) - used):
         raise ReleaseError(f"numbers.py draws {', '.join(unused)}, which no cell uses")
+    from otter.assign import main  # takes seconds to import
+
     filled, result = folder / f"{name}.ipynb", folder / "otter"
     nbformat.write(nb, filled)
     main(str(filled), str(result), no_pdfs=True, no_run_tests=True)

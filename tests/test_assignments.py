@@ -145,6 +145,42 @@ def test_without_a_secret_it_stops_in_words() -> None:
     assert not done.stdout
 
 
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SECRET", SECRET)
+    monkeypatch.setattr(sys, "argv", ["release", "9-nothing"])
+    assert release.main() == 2
+    assert f"There is no 9-nothing; there are {', '.join(NAMES)}." in capsys.readouterr().err
+
+
+def test_a_source_that_fails_leaves_the_old_release_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources, out = tmp_path / "assignments", tmp_path / "out"
+    (sources / "8-trial").mkdir(parents=True)
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One {{apple}}")])
+    nbformat.write(nb, sources / "8-trial" / "source.ipynb")
+    drawing = "def draw(random):\n    return {'pear': random.randint(1, 9)}\n"
+    (sources / "8-trial" / "numbers.py").write_text(drawing)
+    (out / "8-trial").mkdir(parents=True)
+    (out / "8-trial" / "old").write_text("as it was")
+    monkeypatch.setenv("SECRET", SECRET)
+    monkeypatch.setattr(sys, "argv", ["release"])
+    monkeypatch.setattr(release, "SOURCES", sources)
+    monkeypatch.setattr(release, "OUT", out)
+    assert release.main() == 1
+    said = capsys.readouterr().err
+    assert "8-trial: source.ipynb, cell 1: {{apple}} has no number; numbers.py draws pear" in said
+    assert [path.name for path in out.rglob("*")] == ["8-trial", "old"]
+
+
+def test_the_set_up_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModuleNotFoundError, match="elsewhere: pip install torch"):
+        exec(release.SET_UP.format(module="torch"), {})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
