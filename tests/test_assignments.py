@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from test_colab import call, colab  # noqa: F401  a fixture
+from test_colab import colab  # noqa: F401  a fixture
 
 from grading import asserts, checker, release
 
@@ -821,6 +821,36 @@ def test_the_checkers_html_is_escaped() -> None:
 def test_a_wrong_type_is_answered_in_words(got: object, wanted: object, words: str) -> None:
     with pytest.raises(AssertionError, match=re.escape(words)):
         asserts.expect("size", got, wanted)
+
+
+PAIR = ("kernel", "stride")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: asserts.network("N", ..., 1, 2, PAIR), "N is still the three dots"),
+        (lambda: asserts.network("N", 3, 1, 2, PAIR), "N is 3. A list of layers (kernel, stride)"),
+        (lambda: asserts.network("N", [(3, 1)] * 3, 1, 2, PAIR), "3 layers; 1 to 2 are allowed"),
+        (lambda: asserts.network("N", [(3, 1)], 2, 2, PAIR), "1 layers; 2 are allowed"),
+        (lambda: asserts.network("N", [(3,)], 1, 2, PAIR), "N[0] is (3,). A layer is"),
+        (lambda: asserts.network("N", [(3, 0)], 1, 2, PAIR), "Its stride must be a whole number"),
+        (lambda: asserts.chain("N", [("conv", 3), "relu"], ("conv", "relu")), "N[1] is 'relu'"),
+        (lambda: asserts.chain("N", [("max", 3)], ("conv",)), "Only conv are allowed here"),
+        (lambda: asserts.chain("N", [("conv",)], ("conv",)), "too few or too many numbers"),
+        (lambda: asserts.chain("N", [("conv", 3, 1, 0.0)], ("conv",)), "A weight from 1e-30"),
+        (lambda: asserts.chain("N", [("conv", 3.0)], ("conv",)), "whole numbers from 1 to 30"),
+        (lambda: asserts.chain("N", [], ("conv",)), "0 layers; 1 to 20 are allowed"),
+        (lambda: asserts.design("N", [("conv", 4, 1, 64)]), "Kernels are odd"),
+        (lambda: asserts.design("N", [("pool", 3, 2)]), 'A layer is ("conv", kernel'),
+        (lambda: asserts.design("N", [("conv", 3, 1, 8)]), "At least 16 channels"),
+        (lambda: asserts.design("N", [("conv", 3, 1, 32)]), "ends with 32 channels; 64"),
+        (lambda: asserts.number("N", "4"), "leave out the quotation marks"),
+    ],
+)
+def test_a_wrong_form_is_answered_in_words(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(words)):
+        call()
 
 
 @pytest.mark.parametrize(
