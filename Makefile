@@ -16,7 +16,7 @@ step = @printf '\n== %s\n' '$(1)'; { $(2); } || { printf '\nFAILED: %s\nWhat to 
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve test lint types fast doctests slow nbval site browser execute check-notebooks \
-	address format bench wheel check-links clean distclean
+	address assignments format bench wheel check-links clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -62,8 +62,8 @@ lint: .venv/.installed  ## ruff: rules and format
 	$(call step,ruff check,$(BIN)/ruff check .,make format mends most of it; the rest stands above by file and line)
 	$(call step,ruff format --check,$(BIN)/ruff format --check .,make format)
 
-types: .venv/.installed  ## mypy --strict on rflib
-	$(call step,mypy --strict rflib,$(BIN)/mypy --strict rflib,mend the types at the lines above)
+types: .venv/.installed  ## mypy --strict on rflib and grading
+	$(call step,mypy --strict rflib grading,$(BIN)/mypy --strict rflib grading,mend the types at the lines above)
 
 fast: .venv/.installed browser  ## the tests that take under a minute
 	$(call step,tests that are not slow,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist loadfile tests -m "not slow",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
@@ -93,6 +93,12 @@ check-notebooks: .venv/.installed  ## execute them and compare with the committe
 
 address: .venv/.installed  ## set the public address once: make address REPOSITORY=https://github.com/you/name
 	$(call step,set the public address,$(BIN)/python web/execute.py --address '$(REPOSITORY)',say it so: make address REPOSITORY=https://github.com/you/name)
+
+# --- the course ----------------------------------------------------------------------------------
+
+# SECRET reaches the program through its environment, so that no command line shows it.
+assignments: .venv/.installed  ## the course assignments, numbers drawn from SECRET: SECRET=... make assignments
+	$(call step,release the assignments into _build/assignments,$(BIN)/python -m grading.release,the message above says what is missing; chapters/for-instructors.md says more)
 
 # --- the rest ------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Release and grade the course assignments: see chapters/for-instructors.md."""
