@@ -1,0 +1,303 @@
+"""Find the submissions: in a folder, in its sub-folders, in the zip files that course systems give out.
+
+Whose a file is stands in its name, as the systems write it:
+
+    Canvas      namewithoutblanks_LATE_USER_FILE_what-they-called-it.ipynb   (also anon_CODE_FILE_...)
+    Moodle      Full Name_PARTICIPANT_assignsubmission_file_what-they-called-it.ipynb, or a folder of that name
+    Gradescope  assignment_N_export/submission_ID/..., and submission_metadata.yml that says who ID is
+    otherwise   student.ipynb, or student/anything.ipynb
+
+Nothing is unpacked to the disk, no link is followed, and what cannot be read becomes a row that says why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from grading.limits import MIB, Limits
+
+_CANVAS = re.compile(
+    r"(?P<name>.+?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<order>\d+)_(?P<file>.+)", re.DOTALL
+)
+_CANVAS_ANONYMOUS = re.compile(
+    r"(?:(?P<late>LATE)_)?(?P<user>anon_[^_]+)_(?P<order>\d+)_(?P<file>.+)", re.DOTALL
+)
+_MOODLE = re.compile(
+    r"(?P<name>.+)_(?P<user>\d+)_assignsubmission_file(?:_(?P<file>.*))?", re.DOTALL
+)
+_GRADESCOPE = re.compile(r"submission_(?P<order>\d+)")
+_METADATA = "submission_metadata.yml"
+_MOST_MEMBERS = 50_000
+_ZIP_BYTES = 64 * MIB  # a student's zip; that of a class may be larger
+_IGNORED = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints"}
+
+
+class CollectError(Exception):
+    """The submissions cannot be read at all; the message says why and what to do."""
+
+
+@dataclass
+class Submission:
+    """What one student handed in: the bytes of a notebook, or the reason why there are none."""
+
+    student: str
+    source: str  # where it was found, for the log
+    data: bytes = b""
+    problem: str = ""
+    notes: list[str] = field(default_factory=list)  # for a person to look at
+    ids: dict[str, str] = field(default_factory=dict)  # the systems' own numbers
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that may be a submission. `read` gives its bytes or raises _Unreadable."""
+
+    path: PurePosixPath
+    size: int
+    read: object
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def collect(place: Path, limits: Limits) -> list[Submission]:
+    """All submissions in a folder or a zip file, by student, in order."""
+    if not place.exists():
+        raise CollectError(f"{place} does not exist: name the folder or the zip file of submissions")
+    files = list(_walk(place, limits))
+    people = _gradescope_people(files, limits)
+    groups: dict[str, list[tuple[tuple[int, str], _File, dict[str, str]]]] = {}
+    for file in files:
+        if file.path.name == _METADATA:
+            continue
+        for student, order, ids in _whose(file.path, people):
+            groups.setdefault(student, []).append(((order, str(file.path)), file, ids))
+    if not groups:
+        raise CollectError(
+            f"{place} holds no submission: notebooks (.ipynb), one folder a student, or the zip file "
+            f"that Canvas, Moodle or Gradescope gives out for the whole class"
+        )
+    return [_choose(student, groups[student], limits) for student in sorted(groups)]
+
+
+# --- walking ---------------------------------------------------------------------------------------
+
+
+def _walk(place: Path, limits: Limits) -> Iterator[_File]:
+    if place.is_dir():
+        yield from _walk_folder(place, PurePosixPath(), limits)
+        return
+    try:
+        archive = zipfile.ZipFile(place)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CollectError(f"{place} is neither a folder nor a zip file that can be read") from error
+    yield from _members(archive, PurePosixPath())
+
+
+def _walk_folder(folder: Path, below: PurePosixPath, limits: Limits) -> Iterator[_File]:
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+        if entry.name in _IGNORED or entry.name.startswith("."):
+            continue
+        path = below / readable(entry.name)
+        full = folder / entry.name
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            yield from _walk_folder(full, path, limits)
+        elif stat.S_ISLNK(mode):
+            yield _File(path, 0, _refuse("it is a symbolic link, which is not followed"))
+        elif not stat.S_ISREG(mode):
+            yield _File(path, 0, _refuse("it is not a regular file"))
+        elif entry.name.lower().endswith(".zip") and not below.parts and not _system(entry.name):
+            try:
+                yield from _members(zipfile.ZipFile(full), PurePosixPath())
+            except (OSError, zipfile.BadZipFile):
+                yield _File(path, 0, _refuse("it is a zip file that cannot be read"))
+        else:
+            size = entry.stat(follow_symlinks=False).st_size
+            yield _File(path, size, _reader(full, limits))
+
+
+def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise CollectError(f"{archive.filename} holds more than {_MOST_MEMBERS} files")
+    for member in members:
+        if member.is_dir():
+            continue
+        # Backslashes part folders where the zip was made on Windows.
+        parts = [readable(p) for p in member.filename.replace("\\", "/").split("/")]
+        kept = [p for p in parts if p not in ("", ".", "..")]
+        if not kept or any(p in _IGNORED or p.startswith("._") for p in kept):
+            continue
+        file = _File(below / PurePosixPath(*kept), member.file_size, _unzipper(archive, member))
+        if kept != parts:
+            file = _File(file.path, 0, _refuse(f"its name in the zip file leads elsewhere: {member.filename!r}"))
+        yield file
+
+
+def readable(name: str) -> str:
+    """A name from outside, without what cannot be shown or written: each such character becomes U+FFFD."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:200]
+
+
+def _refuse(why: str) -> object:
+    def read(limit: int) -> bytes:
+        raise _Unreadable(why)
+
+    return read
+
+
+def _reader(path: Path, limits: Limits) -> object:
+    def read(limit: int) -> bytes:
+        try:
+            # A name may have become a link or a pipe since the folder was read.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise _Unreadable("it is not a regular file")
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise _Unreadable(f"it cannot be read ({error.strerror})") from error
+        if len(data) > limit:
+            raise _Unreadable(f"it has more than {limit // MIB} MB")
+        return data
+
+    return read
+
+
+def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
+    def read(limit: int) -> bytes:
+        if member.flag_bits & 1:
+            raise _Unreadable("it is encrypted in its zip file")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _Unreadable("its zip file packs it in a way that is not read here")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _Unreadable("it is a symbolic link, which is not followed")
+        try:
+            with archive.open(member) as file:
+                data = file.read(limit + 1)  # whatever size the zip file promises
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise _Unreadable(f"it cannot be unpacked ({type(error).__name__})") from error
+        if len(data) > limit:
+            raise _Unreadable(f"it unpacks to more than {limit // MIB} MB")
+        return data
+
+    return read
+
+
+def _read(file: _File, limit: int) -> bytes:
+    assert callable(file.read)
+    data: bytes = file.read(limit)
+    return data
+
+
+# --- whose -----------------------------------------------------------------------------------------
+
+
+def _system(name: str) -> re.Match[str] | None:
+    return _MOODLE.fullmatch(name) or _CANVAS_ANONYMOUS.fullmatch(name) or _CANVAS.fullmatch(name)
+
+
+def _whose(
+    path: PurePosixPath, people: dict[str, list[dict[str, str]]]
+) -> list[tuple[str, int, dict[str, str]]]:
+    """The student's name, the system's own number for the order, the ids; several for a group's file."""
+    for part in path.parts:
+        if found := _MOODLE.fullmatch(part):
+            ids = {"moodle": found["user"], "name": found["name"]}
+            return [(f"{found['name']}_{found['user']}", 0, ids)]
+        if (found := _GRADESCOPE.fullmatch(part)) and part != path.parts[-1]:
+            order = int(found["order"])
+            names = people.get(part, [])
+            return [(p.get("email") or p.get("name") or part, order, p) for p in names] or [
+                (part, order, {})
+            ]
+    name = path.parts[-1]
+    if len(path.parts) == 1:
+        if found := _CANVAS_ANONYMOUS.fullmatch(name):
+            return [(found["user"], int(found["order"]), {})]
+        if found := _CANVAS.fullmatch(name):
+            return [(f"{found['name']}_{found['user']}", int(found["order"]), {"canvas": found["user"]})]
+        return [(path.stem or name, 0, {})]
+    return [(path.parts[0], 0, {})]
+
+
+def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dict[str, str]]]:
+    """Who stands behind each folder of a Gradescope export."""
+    people: dict[str, list[dict[str, str]]] = {}
+    for file in files:
+        if file.path.name != _METADATA:
+            continue
+        import yaml  # comes with the book's tools; only a Gradescope export needs it
+
+        try:
+            metadata = yaml.safe_load(_read(file, limits.notebook_bytes).decode("utf-8"))
+            for folder, entry in metadata.items():
+                people[str(folder)] = [
+                    {key: readable(str(s[f":{key}"])) for key in ("email", "name", "sid") if s.get(f":{key}")}
+                    for s in entry[":submitters"]
+                ]
+        except (_Unreadable, yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+            raise CollectError(
+                f"{file.path} cannot be read ({type(error).__name__}): without it nobody knows whose the "
+                f"submissions are. Take it out of the folder to grade them under their numbers"
+            ) from error
+    return people
+
+
+# --- the one that counts ----------------------------------------------------------------------------
+
+
+def _choose(
+    student: str, found: list[tuple[tuple[int, str], _File, dict[str, str]]], limits: Limits
+) -> Submission:
+    found.sort(key=lambda entry: (entry[0][0], _natural(entry[0][1])))
+    ids = found[-1][2]
+    notebooks = [entry for entry in found if entry[1].path.suffix.lower() == ".ipynb"]
+    candidates = notebooks or found
+    (order, _), file, _ = candidates[-1]
+    submission = Submission(student, str(file.path), ids=ids)
+    others = [str(entry[1].path) for entry in candidates[:-1]]
+    if others:
+        how = "the newest by its number" if order else "the last by its name"
+        submission.notes.append(
+            f"{len(candidates)} files were handed in; graded is {how}, {file.path.name}; not graded: {', '.join(others[:5])}"
+        )
+    try:
+        if not notebooks and file.path.suffix.lower() == ".zip":
+            submission.data = _from_zip(_read(file, _ZIP_BYTES), submission, limits)
+        elif not notebooks:
+            raise _Unreadable(f"it is no notebook (.ipynb) but {file.path.name}")
+        else:
+            submission.data = _read(file, limits.notebook_bytes)
+    except _Unreadable as error:
+        submission.problem = str(error)
+    return submission
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """So that name-10 comes after name-9."""
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", text)]
+
+
+def _from_zip(data: bytes, submission: Submission, limits: Limits) -> bytes:
+    """The one notebook in a zip file that a student handed in."""
+    try:
+        files = list(_members(zipfile.ZipFile(BytesIO(data)), PurePosixPath()))
+    except (zipfile.BadZipFile, OSError, CollectError, ValueError, NotImplementedError) as error:
+        raise _Unreadable("it is a zip file that cannot be read") from error
+    notebooks = [file for file in files if file.path.suffix.lower() == ".ipynb"]
+    if len(notebooks) != 1:
+        raise _Unreadable(f"it is a zip file with {len(notebooks)} notebooks in it, not one")
+    submission.source += f", in it {notebooks[0].path}"
+    return _read(notebooks[0], limits.notebook_bytes)
