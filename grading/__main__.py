@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from grading import lms, report
-from grading.batch import Examiner, Graded, Journal, grade_all, modules_for, prove, try_sandbox
+from grading.batch import Examiner, Graded, Journal, grade_all, nursery_for, prove, try_sandbox
 from grading.bundle import Bundle, BundleError, load
 from grading.collect import CollectError, collect, readable
 from grading.examine import preload
 from grading.limits import Limits
-from grading.sandbox import SandboxError, shown
+from grading.sandbox import Nursery, SandboxError, shown
 
 ROOT = Path(__file__).resolve().parent.parent
 BROKEN, NO_SANDBOX, BAD_INPUT, INTERRUPTED = 2, 3, 4, 130
@@ -110,12 +110,13 @@ def grade(args: argparse.Namespace, limits: Limits) -> int:
             raise Refused(f"{path} does not exist")
     if not args.bare:
         _hidden([folder, args.submissions])
-    try_sandbox(limits, args.bare)
-    out = args.out or ROOT / "_build" / "grades" / bundle.name
-    out.mkdir(parents=True, exist_ok=True)
-    out.chmod(0o700)  # classmates may have an account on this machine
-    with _alone(out):
-        return _grade(args, limits, bundle, out)
+    nursery = None if args.bare else nursery_for(bundle, limits)
+    try:
+        try_sandbox(limits, nursery)
+        return _grade(args, limits, bundle, nursery)
+    finally:
+        if nursery is not None:
+            nursery.end()
 
 
 def _hidden(paths: list[Path]) -> None:
@@ -126,7 +127,19 @@ def _hidden(paths: list[Path]) -> None:
                 raise Refused(f"{path} lies in {place}, which students' code can read: move it elsewhere")
 
 
-def _grade(args: argparse.Namespace, limits: Limits, bundle: Bundle, out: Path) -> int:
+def _grade(
+    args: argparse.Namespace, limits: Limits, bundle: Bundle, nursery: Nursery | None
+) -> int:
+    out = args.out or ROOT / "_build" / "grades" / bundle.name
+    out.mkdir(parents=True, exist_ok=True)
+    out.chmod(0o700)  # classmates may have an account on this machine
+    with _alone(out):
+        return _into(out, args, limits, bundle, nursery)
+
+
+def _into(
+    out: Path, args: argparse.Namespace, limits: Limits, bundle: Bundle, nursery: Nursery | None
+) -> int:
     log = Log(out / "log.txt")
     if args.bare:
         log(
@@ -136,7 +149,7 @@ def _grade(args: argparse.Namespace, limits: Limits, bundle: Bundle, out: Path) 
     preload(bundle)
     log(f"{bundle.title}: the reference solution first")
     try:
-        examiner = prove(Examiner(bundle, limits, args.bare, modules_for(bundle)))
+        examiner = prove(Examiner(bundle, limits, nursery))
     except BundleError as error:
         with contextlib.suppress(FileNotFoundError):
             (out / "scores.csv").unlink()  # old scores beside a broken grader would be taken for its own

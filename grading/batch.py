@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from grading.collect import Submission
 from grading.examine import Result, examine
 from grading.limits import GIB, Limits
 from grading.notebook import Cell, NotANotebook, read
-from grading.sandbox import Sandbox, SandboxError, become_subreaper
+from grading.sandbox import Nursery, Sandbox, SandboxError, WorkerDied, become_subreaper
 
 
 @dataclass(frozen=True)
@@ -35,34 +36,36 @@ class Examiner:
 
     bundle: Bundle
     limits: Limits
-    bare: bool = False
-    modules: tuple[Path, ...] = ()
+    nursery: Nursery | None  # None: without a sandbox
     kinds: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> Sandbox:
-        return Sandbox(self.limits, self.modules, self.bare)
+        return Sandbox(self.limits, self.nursery)
 
     def examine(self, cells: list[Cell]) -> Result:
         return examine(self.bundle, cells, self.limits, self.start, self.kinds)
 
     def key(self, data: bytes) -> str:
         """Names a result: the same submission under the same conditions has the same."""
-        conditions = f"{self.bundle.digest} {self.bare} {self.limits}"
+        conditions = f"{self.bundle.digest} {self.nursery is None} {self.limits}"
         return hashlib.sha256(conditions.encode() + b"\n" + data).hexdigest()
 
 
-def modules_for(bundle: Bundle) -> tuple[Path, ...]:
-    """rflib where an assignment uses it: the sandbox shows nothing else of the project."""
-    return (Path(__file__).resolve().parent.parent / "rflib",) if "rflib" in bundle.needs else ()
+def nursery_for(bundle: Bundle, limits: Limits) -> Nursery:
+    """With rflib where an assignment uses it: the sandbox shows nothing else of the project."""
+    rflib = Path(__file__).resolve().parent.parent / "rflib"
+    return Nursery(limits, bundle.needs, (rflib,) if "rflib" in bundle.needs else ())
 
 
-def try_sandbox(limits: Limits, bare: bool = False) -> None:
+def try_sandbox(limits: Limits, nursery: Nursery | None) -> None:
     """SandboxError unless a worker starts, answers and ends here."""
-    sandbox = Sandbox(limits, (), bare)
+    if nursery is not None:
+        nursery.ensure()
+    sandbox = Sandbox(limits, nursery)
     try:
         sandbox.ask({"do": "hello"}, limits.start_s)
-    except Exception as error:
-        said = sandbox.printed.decode("utf-8", "replace")[-2000:]
+    except WorkerDied as error:
+        said = sandbox.take_printed()
         raise SandboxError(f"The sandbox starts, but no Python in it: {error}\n{said}") from error
     finally:
         sandbox.end()
@@ -90,9 +93,7 @@ def prove(examiner: Examiner) -> Examiner:
         )
     if all(student.scores.get(q.name) == q.points for q in questions):
         raise BundleError("The empty notebook gets full marks, so nothing was graded: there are no tests")
-    return Examiner(
-        examiner.bundle, examiner.limits, examiner.bare, examiner.modules, solution.kinds
-    )
+    return dataclasses.replace(examiner, kinds=solution.kinds)
 
 
 def _first_problem(result: Result, question: str) -> str:
@@ -201,6 +202,8 @@ def broken(why: str, log: str = "") -> Result:
 def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -> _Running:
     pipe, write = os.pipe()
     parent = os.getpid()
+    if examiner.nursery is not None:
+        examiner.nursery.ensure()
     process = os.fork()
     if process:
         os.close(write)
@@ -213,7 +216,7 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # and takes us with it
         if os.getppid() != parent:
             os._exit(1)
-        if examiner.bare:
+        if examiner.nursery is None:
             become_subreaper()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]

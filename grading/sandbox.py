@@ -1,13 +1,15 @@
-"""A worker in a sandbox, and its end.
+"""Workers in sandboxes, and their end.
 
-Under bubblewrap the worker sees a read-only system, a small /tmp of its own, no network, no process but its own, no
-environment but what stands in `_ENVIRONMENT`, and no capability. Limits that the kernel keeps per process are taken by
-`worker.confine`; what counts in sum (memory, processes, what was printed) is watched here, by the parent.
+bubblewrap makes the nursery's sandbox: a read-only system, no network, no process of the machine, no environment but
+what stands in `_ENVIRONMENT`. In it each worker gets namespaces and a small /tmp of its own (`worker.nest`) and gives
+up every capability. Limits that the kernel keeps per process are taken by `worker.confine`; what counts in sum (memory,
+processes, what was printed) is watched here, by the parent.
 
-Started by root, bubblewrap makes no user namespace: the worker becomes an ordinary user whose number nobody else has,
-because the kernel counts processes of root without a limit. Started by an ordinary user, it makes one.
+Started by root, no user namespace is made: the worker becomes an ordinary user whose number nobody else has, because
+the kernel counts processes of root without a limit. Started by an ordinary user, bubblewrap makes one.
 
-`Bare` runs the worker without bubblewrap. It is for containers that are thrown away, and for those who ask for it.
+Without a nursery (`nursery=None`) a worker runs with limits and the filter of system calls only. That is for containers
+that are thrown away, and for those who ask for it.
 """
 
 from __future__ import annotations
@@ -81,33 +83,117 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
+class Nursery:
+    """bubblewrap, and in it the process from which workers are forked."""
+
+    def __init__(self, limits: Limits, needs: tuple[str, ...] = (), modules: tuple[Path, ...] = ()) -> None:
+        self._limits, self._needs, self._modules = limits, needs, modules
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def ensure(self) -> None:
+        """Start it, or start it anew where it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+            self._start()
+
+    def _start(self) -> None:
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            raise SandboxError(f"There is no bubblewrap (bwrap) on this machine.\n{REMEDY}")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        setup = {
+            "descriptor": theirs.fileno(),
+            "needs": list(self._needs),
+            "path": ["/grading/modules"] if self._modules else [],
+        }
+        modules = [(str(module), f"/grading/modules/{module.name}") for module in self._modules]
+        with theirs, _readable(WORKER.read_bytes()) as worker:
+            command = [
+                bwrap,
+                *_namespaces(root=os.geteuid() == 0),
+                *_system(),
+                *("--perms", "0444", "--ro-bind-data", str(worker), "/grading/worker.py"),
+                *_pairs("--ro-bind", modules),
+                *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--remount-ro", "/dev"),
+                *("--remount-ro", "/", "--chdir", "/", "--clearenv"),
+                *_pairs("--setenv", list(_ENVIRONMENT.items())),
+                *("--", sys.executable, "-s", "-P", "/grading/worker.py", json.dumps(setup)),
+            ]
+            self._errors = tempfile.TemporaryFile()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._errors,
+                stderr=self._errors,
+                env={},
+                pass_fds=(theirs.fileno(), worker),
+            )
+        self._control = ours
+
+    def send(self, setup: dict[str, Any], descriptors: list[int]) -> None:
+        """Ask for a worker with these descriptors; whether it comes to life shows on its socket."""
+        assert self._control is not None, "ensure() starts it"
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self._control, [json.dumps(setup).encode()], descriptors)
+
+    def said(self) -> str:
+        """What bubblewrap or Python said on the way down."""
+        self._errors.seek(0)
+        return self._errors.read(4000).decode("utf-8", "replace").strip() or "it said nothing"
+
+    def end(self) -> None:
+        """End it with everything in it."""
+        if self._process is not None:
+            assert self._control is not None
+            self._control.close()
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._errors.close()
+            self._process = self._control = None
+
+
 class Sandbox:
     """One running worker. `ask` sends a request and waits for its answer; `end` leaves nothing behind."""
 
-    def __init__(self, limits: Limits, modules: tuple[Path, ...] = (), bare: bool = False) -> None:
+    def __init__(self, limits: Limits, nursery: Nursery | None) -> None:
         self.limits = limits
         self.printed = bytearray()
+        self.root: int | None = None  # the process from which all of the student's descend
+        self._nursery = nursery
         self._printed_bytes = 0
         self._input = bytearray()
         self._next = 0
         self._folder: str | None = None
-        self.root: int | None = None  # the process from which all of the student's descend
+        self._process: subprocess.Popen[bytes] | None = None
         self._user = _FIRST_USER + os.getpid() if os.geteuid() == 0 else None
-        ours, theirs = socket.socketpair()
-        out_read, out_write = os.pipe()
-        self._socket, self._out = ours, out_read
-        ours.setblocking(False)
-        os.set_blocking(out_read, False)
-        try:
-            start = self._start_bare if bare else self._start_bubblewrap
-            self._process = start(theirs.fileno(), out_write, modules)
-        finally:
-            theirs.close()
-            os.close(out_write)
+        self._life, their_life = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, theirs = socket.socketpair()
+        self._out, out = os.pipe()
+        self._socket.setblocking(False)
+        os.set_blocking(self._out, False)
+        with theirs, their_life:
+            try:
+                if nursery is None:
+                    self._start_bare(theirs.fileno(), out)
+                else:
+                    self._life.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+                    setup = self._setup("/tmp/notebook") | {
+                        "tmp_bytes": limits.tmp_bytes,
+                        "tmp_files": limits.tmp_files,
+                    }
+                    nursery.send(setup, [theirs.fileno(), out, their_life.fileno()])
+            finally:
+                os.close(out)
+        if nursery is not None:
+            self._await_birth(nursery)
 
     # --- start -----------------------------------------------------------------------------------
 
-    def _setup(self, descriptor: int, folder: str, path: list[str], user: int | None, seccomp: bytes) -> str:
+    def _setup(self, folder: str) -> dict[str, Any]:
         limits = self.limits
         rlimits = {
             "RLIMIT_AS": limits.address_space,
@@ -117,110 +203,51 @@ class Sandbox:
             "RLIMIT_MEMLOCK": 1 << 16,
             "RLIMIT_MSGQUEUE": 0,
             "RLIMIT_NOFILE": limits.descriptors,
-            # Without a user of its own the kernel counts what that user runs elsewhere, too; `_watch` counts exactly.
+            # Without a user of its own the kernel may count what that user runs elsewhere; `_watch` counts exactly.
             "RLIMIT_NPROC": limits.processes + (0 if self._user else _tasks_of(os.getuid())),
         }
-        return json.dumps(
-            {
-                "depth": DEPTH,
-                "descriptor": descriptor,
-                "digits": DIGITS,
-                "folder": folder,
-                "frame": limits.frame_bytes,
-                "path": path,
-                "rlimits": rlimits,
-                "seccomp": seccomp.hex(),
-                "user": user,
-            }
-        )
+        return {
+            "depth": DEPTH,
+            "digits": DIGITS,
+            "folder": folder,
+            "frame": limits.frame_bytes,
+            "rlimits": rlimits,
+            "seccomp": syscalls.program(internet=self._nursery is not None).hex(),
+            "user": self._user,
+        }
 
-    def _start_bubblewrap(
-        self, descriptor: int, out: int, modules: tuple[Path, ...]
-    ) -> subprocess.Popen[bytes]:
-        bwrap = shutil.which("bwrap")
-        if bwrap is None:
-            raise SandboxError(f"There is no bubblewrap (bwrap) on this machine.\n{REMEDY}")
-        with contextlib.ExitStack() as stack:
-            worker = stack.enter_context(_readable(WORKER.read_bytes()))
-            filter_ = stack.enter_context(_readable(syscalls.program(internet=True)))
-            info, info_write = os.pipe()
-            stack.callback(os.close, info)
-            with contextlib.ExitStack() as writing:
-                writing.callback(os.close, info_write)
-                names = [f"/grading/modules/{module.name}" for module in modules]
-                command = [
-                    bwrap,
-                    *_namespaces(root=self._user is not None),
-                    *_system(),
-                    *("--perms", "0444", "--ro-bind-data", str(worker), "/grading/worker.py"),
-                    *_pairs("--ro-bind", [(str(m), n) for m, n in zip(modules, names, strict=True)]),
-                    *("--proc", "/proc", "--dev", "/dev"),
-                    *("--perms", "1777", "--size", str(self.limits.tmp_bytes), "--tmpfs", "/dev/shm"),
-                    *("--remount-ro", "/dev"),
-                    *("--perms", "1777", "--size", str(self.limits.tmp_bytes), "--tmpfs", "/tmp"),
-                    *("--remount-ro", "/", "--chdir", "/tmp", "--clearenv"),
-                    *_pairs("--setenv", list(_ENVIRONMENT.items())),
-                    *("--seccomp", str(filter_), "--info-fd", str(info_write)),
-                    *("--", sys.executable, "-s", "-P", "/grading/worker.py"),
-                    self._setup(
-                        descriptor,
-                        "/tmp/notebook",
-                        ["/tmp/notebook", *(["/grading/modules"] if modules else [])],
-                        self._user,
-                        b"",
-                    ),
-                ]
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    env={},
-                    pass_fds=(descriptor, worker, filter_, info_write),
-                )
-            self._process = process
-            self.root = self._child(info)
-        return process
+    def _await_birth(self, nursery: Nursery) -> None:
+        """The first process inside says that it lives; the kernel says which number it has out here."""
+        ready, _, _ = select.select([self._life], [], [], self.limits.start_s)
+        ancillary: list[Any] = []
+        if ready:
+            with contextlib.suppress(OSError):
+                _, ancillary, _, _ = self._life.recvmsg(64, socket.CMSG_SPACE(12))
+        for _, kind, data in ancillary:
+            if kind == socket.SCM_CREDENTIALS:
+                self.root = struct.unpack("3i", data)[0]
+        if not self.root:
+            self._drain()
+            said = self.printed.decode("utf-8", "replace").strip() or nursery.said()
+            self.end()
+            raise SandboxError(f"bubblewrap's sandbox did not start: {said}\n{REMEDY}")
 
-    def _child(self, info: int) -> int:
-        """The number of the first process inside, which ends all others when it ends."""
-        text = b""
-        end = time.monotonic() + self.limits.start_s
-        while time.monotonic() < end and select.select([info], [], [], 0.5)[0]:
-            part = os.read(info, 4096)
-            if not part:
-                break
-            text += part
-            with contextlib.suppress(ValueError):
-                return int(json.loads(text)["child-pid"])
-        self._drain()
-        self.end()
-        said = self.printed.decode("utf-8", "replace").strip() or "it said nothing"
-        raise SandboxError(f"bubblewrap did not start: {said}\n{REMEDY}")
-
-    def _start_bare(
-        self, descriptor: int, out: int, modules: tuple[Path, ...]
-    ) -> subprocess.Popen[bytes]:
+    def _start_bare(self, descriptor: int, out: int) -> None:
         self._folder = folder = tempfile.mkdtemp(prefix="grading-")
         if self._user is not None:
             os.chown(folder, self._user, self._user)
-        environment = {**_ENVIRONMENT, "HOME": folder, "TMPDIR": folder, "MPLCONFIGDIR": folder}
-        paths = [folder, *sorted({str(module.parent) for module in modules})]
-        setup = self._setup(
-            descriptor, folder, paths, self._user, syscalls.program(internet=False)
-        )
+        setup = self._setup(folder) | {"descriptor": descriptor, "path": [str(WORKER.parent.parent)]}
         # The worker by its text: its file may lie where the student's user cannot read.
-        process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", WORKER.read_text("utf-8"), setup],
+        self._process = subprocess.Popen(
+            [sys.executable, "-s", "-P", "-c", WORKER.read_text("utf-8"), json.dumps(setup)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env=environment,
+            cwd="/",
+            env={**_ENVIRONMENT, "HOME": folder, "TMPDIR": folder, "MPLCONFIGDIR": folder},
             pass_fds=(descriptor,),
-            start_new_session=True,
         )
-        self.root = process.pid
-        return process
+        self.root = self._process.pid
 
     # --- talk ------------------------------------------------------------------------------------
 
@@ -309,29 +336,34 @@ class Sandbox:
 
     def _ended(self) -> WorkerDied:
         """Why a worker that closed its pipe ended."""
-        try:
-            code = self._process.wait(2)
-        except subprocess.TimeoutExpired:
+        code = self._exit_code()
+        if code is None:
             return WorkerDied("it closed the pipe to the grader", suspicious=True)
-        if code > 128 or code < 0:
-            number = code - 128 if code > 0 else -code
+        if code < 0:
             with contextlib.suppress(ValueError):
-                return WorkerDied(f"it was ended by {signal.Signals(number).name}", suspicious=True)
+                return WorkerDied(f"it was ended by {signal.Signals(-code).name}", suspicious=True)
         return WorkerDied(f"it ended its process (exit status {code})", suspicious=True)
+
+    def _exit_code(self) -> int | None:
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(1)
+        elif select.select([self._life], [], [], 1)[0]:
+            with contextlib.suppress(OSError, ValueError):
+                return int(self._life.recv(16))
+        return None
 
     # --- watch and end ---------------------------------------------------------------------------
 
     def processes(self) -> list[int]:
         """The student's processes, seen from here."""
-        if self.root is None:
-            return []
         parents = _parents()
         found = [self.root] if self.root in parents else []
-        if self._folder is not None:  # no namespace holds them: orphans have become our own children
-            found += [p for p, q in parents.items() if q == os.getpid() and p != self._process.pid]
+        if self._process is not None:  # no namespace holds them: orphans have become our own children
+            found += [p for p, parent in parents.items() if parent == os.getpid() and p not in found]
         for process in found:
-            found += [p for p, q in parents.items() if q == process and p not in found]
-        return [p for p in found if p != self._process.pid or self._folder is not None]
+            found += [p for p, parent in parents.items() if parent == process and p not in found]
+        return [process for process in found if process is not None]
 
     def _watch(self) -> None:
         limits, memory, threads = self.limits, 0, 0
@@ -342,59 +374,61 @@ class Sandbox:
                 threads += int(_stat(process)[17])
         if memory > limits.memory:
             raise WorkerDied(f"it used more than {limits.memory >> 20} MB of memory", suspicious=True)
-        # The sandbox's own first process counts, hence 2 more.
-        if threads > limits.processes + 2:
+        if threads > limits.processes + 1:  # the namespace's first process is ours
             raise WorkerDied(f"it ran more than {limits.processes} processes", suspicious=True)
-        if self._folder is None and self._next > 1:  # before the first answer these may be the host's
-            for place in ("tmp", "dev/shm"):
-                with contextlib.suppress(OSError):  # it may end while we look
-                    files = os.statvfs(f"/proc/{self.root}/root/{place}")
-                    if files.f_files - files.f_ffree > limits.tmp_files:
-                        raise WorkerDied(f"it made more than {limits.tmp_files} files", suspicious=True)
 
     def end(self) -> None:
         """End the worker and every process that came of it, and wait until they are gone."""
         self._socket.close()
-        if self._folder is None:
-            self._end_namespace()
-        else:
-            self._end_bare(self._folder)
+        if self._process is not None:
+            self._end_bare(self._process)
+        elif self.root:
+            self._end_namespace(self.root)
+        self._life.close()
         os.close(self._out)
 
-    def _end_namespace(self) -> None:
-        if self.root is not None:
-            # The first process of a process namespace takes all others with it; bubblewrap then reaps it and ends.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.root, signal.SIGKILL)
-        else:
-            self._process.kill()
+    def _end_namespace(self, first: int) -> None:
+        """Its first process takes all others of a process namespace with it, and is gone after them."""
         try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            gone = os.pidfd_open(first)
+        except ProcessLookupError:
+            return
+        try:
+            # A number is used again at times: this one is still ours as long as the first process holds the lifeline.
+            if not select.select([self._life], [], [], 0)[0]:
+                signal.pidfd_send_signal(gone, signal.SIGKILL)
+            elif self._life.recv(16) and select.select([self._life], [], [], 5)[0]:
+                return
+            select.select([gone], [], [], 10)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(gone)
 
-    def _end_bare(self, folder: str) -> None:
+    def _end_bare(self, worker: subprocess.Popen[bytes]) -> None:
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            left = [p for p in self.processes() if _stat_or_none(p) not in (None, "Z")]
+            left = [p for p in self.processes() if p != os.getpid() and _state(p) not in (None, "Z")]
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-            self._process.poll()
+            worker.poll()
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
             if not left:
                 break
             time.sleep(0.01)
-        self._process.poll()
-        shutil.rmtree(folder, ignore_errors=True)
+        worker.poll()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _namespaces(root: bool) -> list[str]:
     shared = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     shared += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
+    # For the nursery, to make namespaces with; workers have none of them.
+    shared += ["--cap-add", "CAP_SYS_ADMIN"]
     if root:
         return [*shared, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return [*shared, "--unshare-user", "--uid", str(_NOBODY), "--gid", str(_NOBODY)]
@@ -441,7 +475,7 @@ def _stat(process: int) -> list[str]:
     return Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
 
 
-def _stat_or_none(process: int) -> str | None:
+def _state(process: int) -> str | None:
     try:
         return _stat(process)[0]
     except (OSError, IndexError):

@@ -2,22 +2,33 @@
 
 Standard library alone, one file, no secret: it holds no test and no expected value, so that whatever the student's
 code does to it can only change the student's own answers. Requests and answers are frames on one socket: four bytes
-of length, then JSON (`values.py` says how a value looks). Argument: a JSON object with the limits, the descriptor
-and, where the sandbox was started as root, the user to become.
+of length, then JSON (`values.py` says how a value looks).
+
+Under bubblewrap it begins as a nursery: it imports what the assignment needs (torch takes seconds), runs no code of
+any student, and forks a worker for each. A worker starts in namespaces of its own: own processes, own /tmp, own
+network with nobody in it. So students share what was read from the disk before, and nothing else.
+
+Argument: a JSON object, see `Nursery` and `Sandbox` in `sandbox.py`.
 """
+
+from __future__ import annotations
 
 import ast
 import builtins
+import ctypes
 import json
 import linecache
 import os
 import re
 import resource
+import select
+import signal
 import socket
 import struct
 import sys
 import traceback
 import types
+from typing import Any
 
 # What the loop below needs, kept from students who patch modules by accident.
 _dumps, _loads, _pack, _unpack = json.dumps, json.loads, struct.pack, struct.unpack
@@ -25,12 +36,107 @@ _LINE_MAGIC = re.compile(r"\s*(%|!|\?)|.*[^#]\?\s*$")
 _PYTHON_MAGICS = ("time", "timeit", "capture", "prun")
 
 
+
 class Refused(Exception):
     """A value that cannot cross the pipe."""
 
 
-def confine(setup):
+# --- the nursery -----------------------------------------------------------------------------------
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_NEW_NAMESPACES = 0x6C020000  # mounts, host name, IPC, processes, network
+_PRIVATE, _SAFE, _READ_ONLY = 0x44000, 0x6, 0x1  # MS_REC|MS_PRIVATE, MS_NOSUID|MS_NODEV, MS_RDONLY
+
+
+def nursery(setup: dict[str, Any]) -> None:
+    """Import what the workers need; then fork one for each message, until the parent closes the socket."""
+    control = socket.socket(fileno=setup["descriptor"])
+    for name in setup["needs"]:
+        __import__(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the forks
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 3)
+        if not data:
+            os._exit(0)
+        if os.fork() == 0:
+            try:
+                control.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                nest(json.loads(data), *descriptors)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
+    """Make the worker's own namespaces, with a first process in them that ends when the parent does."""
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(out)
+    works(_LIBC.unshare(_NEW_NAMESPACES))
+    first = os.fork()
+    if first:
+        for descriptor in (channel, life):
+            os.close(descriptor)
+        os.waitpid(first, 0)
+        os._exit(0)
+    works(_LIBC.prctl(1, signal.SIGKILL, 0, 0, 0))
+    size, files = setup["tmp_bytes"], setup["tmp_files"]
+    works(_LIBC.mount(None, b"/", None, _PRIVATE, None))
+    works(_LIBC.mount(b"proc", b"/proc", b"proc", _SAFE | 0x8, None))
+    for place, options in (
+        (b"/tmp", f"size={size},nr_inodes={files},mode=1777"),
+        (b"/dev/shm", f"size={size},nr_inodes={files},mode=1777"),
+        (b"/dev/pts", "size=4096,nr_inodes=2,mode=555"),  # terminals would be shared
+    ):
+        works(_LIBC.mount(b"tmpfs", place, b"tmpfs", _SAFE, options.encode()))
+    worker = os.fork()
+    if worker == 0:
+        os.close(life)
+        confine(setup)
+        serve(setup, channel)
+    os.close(channel)
+    for descriptor in (1, 2):  # else what is printed would have no end
+        os.close(descriptor)
+    lifeline = socket.socket(fileno=life)
+    lifeline.send(b"born")  # the kernel writes our number on it
+    look_after(worker, lifeline)
+
+
+def look_after(worker: int, lifeline: socket.socket) -> None:
+    """Wait for the worker and bury orphans; end, and so end them all, when it or the parent does."""
+    watched = os.pidfd_open(worker)
+    while True:
+        ready, _, _ = select.select([lifeline, watched], [], [], 1.0)
+        if lifeline in ready:
+            os._exit(0)
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                os._exit(0)
+            if process == worker:
+                lifeline.send(str(os.waitstatus_to_exitcode(status)).encode())
+                os._exit(0)
+            if process == 0:
+                break
+
+
+def works(result: int) -> None:
+    if result:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def confine(setup: dict[str, Any]) -> None:
     """Become the user that we are told, and take every limit before any code of a student runs."""
+    os.setsid()
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")  # where memory ends, we are the first to go
@@ -40,31 +146,35 @@ def confine(setup):
         os.setgroups([])
         os.setresgid(setup["user"], setup["user"], setup["user"])
         os.setresuid(setup["user"], setup["user"], setup["user"])
+    drop_capabilities()
     for name, value in setup["rlimits"].items():
         which = getattr(resource, name)
         hard = resource.getrlimit(which)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (value, value))
-    if setup["seccomp"]:
-        install_filter(bytes.fromhex(setup["seccomp"]))
+    install_filter(bytes.fromhex(setup["seccomp"]))
     os.makedirs(setup["folder"], exist_ok=True)
     os.chdir(setup["folder"])
-    sys.path[:0] = setup["path"]
+    sys.path[:0] = [setup["folder"]]
 
 
-def install_filter(program):
-    """The filter of system calls, where no bubblewrap installs it."""
-    import ctypes
+def drop_capabilities() -> None:
+    """Every set of them; becoming another user has emptied most already."""
+    works(_LIBC.prctl(47, 4, 0, 0, 0))  # ambient
+    header = struct.pack("Ii", 0x20080522, 0)
+    works(_LIBC.capset(header, bytes(24)))
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    code = ctypes.create_string_buffer(program, len(program))
+
+def install_filter(program: bytes) -> None:
+    """No new privileges, and the filter of system calls."""
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
+    code = ctypes.create_string_buffer(program, len(program))
     filled = Program(len(program) // 8, ctypes.addressof(code))
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(filled), 0, 0):
-        raise OSError(ctypes.get_errno(), "the filter of system calls was refused")
+    works(_LIBC.prctl(38, 1, 0, 0, 0))
+    works(_LIBC.prctl(22, 2, ctypes.byref(filled), 0, 0))
 
 
 # --- values ----------------------------------------------------------------------------------------
@@ -73,10 +183,11 @@ def install_filter(program):
 class Values:
     """Plain values for the pipe; everything else stays here under a number."""
 
-    def __init__(self, depth, digits):
-        self.depth, self.most, self.objects = depth, 10**digits, []
+    def __init__(self, depth: int, digits: int) -> None:
+        self.depth, self.most = depth, 10**digits
+        self.objects: list[Any] = []
 
-    def write(self, value, depth=0):
+    def write(self, value: Any, depth: int = 0) -> list[Any]:
         if depth > self.depth:
             raise Refused(f"it is nested more than {self.depth} deep")
         if value is None:
@@ -114,7 +225,7 @@ class Values:
         kind = type(value).__name__
         return ["h", len(self.objects) - 1, str(kind)[:80], callable(value)]
 
-    def read(self, wire):
+    def read(self, wire: list[Any]) -> Any:
         tag, rest = wire[0], wire[1:]
         if tag == "n":
             return None
@@ -137,13 +248,13 @@ class Values:
         return self.objects[rest[0]]
 
 
-def plain_key(key):
+def plain_key(key: Any) -> bool:
     if isinstance(key, tuple):
         return all(plain_key(part) for part in tuple.__iter__(key))
     return key is None or isinstance(key, (bool, int, float, str))
 
 
-def is_array(value):
+def is_array(value: Any) -> bool:
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if torch and hasattr(torch, "Tensor") and isinstance(value, torch.Tensor):
         return True
@@ -155,7 +266,7 @@ def is_array(value):
 # --- cells -----------------------------------------------------------------------------------------
 
 
-def without_magics(source):
+def without_magics(source: str) -> tuple[str, list[str]]:
     """The cell's Python, and what was left out; IPython's own lines are tried only where Python says no."""
     try:
         ast.parse(source)
@@ -180,14 +291,14 @@ def without_magics(source):
 class Silent:
     """Stands for the notebook's checker and its display: takes everything, does nothing."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return lambda *args, **kwargs: None
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
         return None
 
 
-def new_namespace():
+def new_namespace() -> dict[str, Any]:
     """A module of its own, so that pickle, dataclasses and inspect find what a cell defines."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
@@ -196,7 +307,7 @@ def new_namespace():
     return namespace
 
 
-def run_cell(source, number, namespace):
+def run_cell(source: str, number: int, namespace: dict[str, Any]) -> list[Any]:
     name = f"<cell {number}>"
     code, left_out = without_magics(source)
     linecache.cache[name] = (len(code), None, code.splitlines(True), name)
@@ -207,7 +318,7 @@ def run_cell(source, number, namespace):
 # --- the loop --------------------------------------------------------------------------------------
 
 
-def describe(error):
+def describe(error: BaseException) -> dict[str, str]:
     """What a student needs to find their mistake: the type, the words, the line in their own cell."""
     kind = type(error)
     try:
@@ -230,7 +341,7 @@ def describe(error):
     }
 
 
-def answer(request, namespace, values):
+def answer(request: dict[str, Any], namespace: dict[str, Any], values: Values) -> list[Any]:
     if request["do"] == "hello":
         return ["n"]
     if request["do"] == "cell":
@@ -249,7 +360,7 @@ def answer(request, namespace, values):
         raise Refused(f"it returned a value that cannot be read: {error}") from None
 
 
-def receive(channel, count):
+def receive(channel: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
         part = channel.recv(min(count - len(data), 1 << 20))
@@ -259,17 +370,16 @@ def receive(channel, count):
     return data
 
 
-def main():
-    setup = json.loads(sys.argv[1])
-    confine(setup)
-    channel = socket.socket(fileno=setup["descriptor"])
+def serve(setup: dict[str, Any], descriptor: int) -> None:
+    """Answer requests, one by one, until the parent closes the socket."""
+    channel = socket.socket(fileno=descriptor)
     namespace = new_namespace()
     sys.argv[:] = [""]
     values = Values(setup["depth"], setup["digits"])
     while True:
         (length,) = _unpack(">I", receive(channel, 4))
         request = _loads(receive(channel, length))
-        reply = {"id": request["id"]}
+        reply: dict[str, Any] = {"id": request["id"]}
         try:
             reply["ok"] = answer(request, namespace, values)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are a student's as well
@@ -286,6 +396,15 @@ def main():
             reply["error"] = {"type": "Refused", "words": words, "where": ""}
             frame = _dumps(reply).encode()
         channel.sendall(_pack(">I", len(frame)) + frame)
+
+
+def main() -> None:
+    setup = json.loads(sys.argv[1])
+    sys.path += setup["path"]
+    if "needs" in setup:
+        nursery(setup)
+    confine(setup)
+    serve(setup, setup["descriptor"])
 
 
 if __name__ == "__main__":
