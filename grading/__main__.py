@@ -45,8 +45,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("-j", "--jobs", type=int, default=2, help="at a time (default: 2)")
     found.add_argument("--out", type=Path, help="default: _build/grades/NAME")
     found.add_argument("--again", action="store_true", help="grade all anew: forget the journal")
-    found.add_argument("--canvas-gradebook", type=Path, metavar="EXPORT.csv", help="fill in: canvas.csv")
-    found.add_argument("--moodle-worksheet", type=Path, metavar="EXPORT.csv", help="fill in: moodle.csv")
+    found.add_argument(
+        "--canvas-gradebook", type=Path, metavar="EXPORT.csv", help="fill in: canvas.csv"
+    )
+    found.add_argument(
+        "--moodle-worksheet", type=Path, metavar="EXPORT.csv", help="fill in: moodle.csv"
+    )
     found.add_argument(
         "--accept-checks",
         action="store_true",
@@ -71,7 +75,9 @@ def find_bundle(name: str) -> Path:
         if name in (path.name, path.name.partition("-")[0]):
             return path / "autograder"
     names = ", ".join(path.name for path in there) or "none"
-    raise Refused(f"There is no assignment {name!r}; released are: {names}. SECRET=... make assignments")
+    raise Refused(
+        f"There is no assignment {name!r}; released are: {names}. SECRET=... make assignments"
+    )
 
 
 class Log:
@@ -96,7 +102,9 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"another run is writing into {folder}: wait for it, or name another --out") from None
+            raise Refused(
+                f"another run is writing into {folder}: wait for it, or name another --out"
+            ) from None
         yield
 
 
@@ -124,7 +132,9 @@ def _hidden(paths: list[Path]) -> None:
     for path in paths:
         for place in shown():
             if path.resolve().is_relative_to(place):
-                raise Refused(f"{path} lies in {place}, which students' code can read: move it elsewhere")
+                raise Refused(
+                    f"{path} lies in {place}, which students' code can read: move it elsewhere"
+                )
 
 
 def _grade(
@@ -152,14 +162,18 @@ def _into(
         examiner = prove(Examiner(bundle, limits, nursery))
     except BundleError as error:
         with contextlib.suppress(FileNotFoundError):
-            (out / "scores.csv").unlink()  # old scores beside a broken grader would be taken for its own
+            (
+                out / "scores.csv"
+            ).unlink()  # old scores beside a broken grader would be taken for its own
         log(str(error))
         return BROKEN
     submissions = collect(args.submissions, limits)
     if args.again:
         (out / "journal.jsonl").unlink(missing_ok=True)
     journal = Journal(out / "journal.jsonl")
-    log(f"{len(submissions)} submissions, {args.jobs} at a time; {len(journal.done)} results in the journal")
+    log(
+        f"{len(submissions)} submissions, {args.jobs} at a time; {len(journal.done)} results in the journal"
+    )
     with _progress(len(submissions)) as bar:
 
         def done(student: str) -> None:
@@ -170,7 +184,9 @@ def _into(
             graded = grade_all(examiner, submissions, journal, args.jobs, done)
         except KeyboardInterrupt:
             bar.close()
-            log(f"Interrupted. {len(journal.done)} results are kept; the same command goes on from there.")
+            log(
+                f"Interrupted. {len(journal.done)} results are kept; the same command goes on from there."
+            )
             return INTERRUPTED
         finally:
             journal.close()
@@ -212,9 +228,15 @@ def _write(
     ):
         if sheet is not None:
             left_out = write(sheet, out / name, bundle, rows, args.accept_checks)
-            log("\n".join([f"{name}: {len(left_out)} rows left out", *(f"  {who}" for who in left_out)]))
+            log(
+                "\n".join(
+                    [f"{name}: {len(left_out)} rows left out", *(f"  {who}" for who in left_out)]
+                )
+            )
     good = sum(row.good for row in rows)
-    log(f"{len(rows)} rows in {readable(str(out / 'scores.csv'))}: {good} ok, {len(rows) - good} to check")
+    log(
+        f"{len(rows)} rows in {readable(str(out / 'scores.csv'))}: {good} ok, {len(rows) - good} to check"
+    )
     return 0
 
 

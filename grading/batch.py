@@ -74,7 +74,11 @@ def try_sandbox(limits: Limits, nursery: Nursery | None) -> None:
 def prove(examiner: Examiner) -> Examiner:
     """Grade the reference solution and the released notebook; BundleError unless the grader can be trusted."""
     done = dict(
-        run(examiner, [("solution", examiner.bundle.solution), ("student", examiner.bundle.student)], 1)
+        run(
+            examiner,
+            [("solution", examiner.bundle.solution), ("student", examiner.bundle.student)],
+            1,
+        )
     )
     solution, student = done["solution"], done["student"]
     questions = [q for q in examiner.bundle.questions if not q.manual]
@@ -92,7 +96,9 @@ def prove(examiner: Examiner) -> Examiner:
             + "\n".join([*lost, *(f"  {doubt}" for doubt in doubts), *solution.log])
         )
     if all(student.scores.get(q.name) == q.points for q in questions):
-        raise BundleError("The empty notebook gets full marks, so nothing was graded: there are no tests")
+        raise BundleError(
+            "The empty notebook gets full marks, so nothing was graded: there are no tests"
+        )
     return dataclasses.replace(examiner, kinds=solution.kinds)
 
 
@@ -147,7 +153,6 @@ class _Running:
     text: bytearray = field(default_factory=bytearray)
 
 
-
 def run(
     examiner: Examiner, tasks: Iterable[tuple[str, list[Cell]]], jobs: int
 ) -> Iterator[tuple[str, Result]]:
@@ -175,7 +180,12 @@ def run(
                     del running[pipe]
                     os.kill(late.process, signal.SIGKILL)
                     late.text.clear()
-                    yield late.name, _finish(late, f"it took longer than {examiner.limits.examiner_s:g} seconds")
+                    yield (
+                        late.name,
+                        _finish(
+                            late, f"it took longer than {examiner.limits.examiner_s:g} seconds"
+                        ),
+                    )
     finally:
         for left in running.values():
             with contextlib.suppress(ProcessLookupError):
@@ -252,7 +262,11 @@ class Graded:
 
     @property
     def checks(self) -> list[str]:
-        return [*filter(None, [self.submission.problem]), *self.submission.notes, *self.result.checks]
+        return [
+            *filter(None, [self.submission.problem]),
+            *self.submission.notes,
+            *self.result.checks,
+        ]
 
 
 def grade_all(

@@ -92,7 +92,8 @@ def load(folder: Path) -> Bundle:
     try:
         about = json.loads((folder / "assignment.json").read_text("utf-8"))
         solution, student = (
-            read((folder / f"{name}.ipynb").read_bytes(), limits) for name in ("solution", "student")
+            read((folder / f"{name}.ipynb").read_bytes(), limits)
+            for name in ("solution", "student")
         )
     except OSError as error:
         raise BundleError(
@@ -101,7 +102,9 @@ def load(folder: Path) -> Bundle:
     except (ValueError, NotANotebook) as error:
         raise BundleError(f"{folder} holds a file that cannot be read: {error}") from error
     if about.get("format") != 1:
-        raise BundleError(f"{folder}/assignment.json has format {about.get('format')!r}; known is 1")
+        raise BundleError(
+            f"{folder}/assignment.json has format {about.get('format')!r}; known is 1"
+        )
     try:
         questions = tuple(_question(entry, folder, about["seed"]) for entry in about["questions"])
         rubric = folder / "rubric.md"

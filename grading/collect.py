@@ -17,7 +17,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -58,11 +58,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that may be a submission. `read` gives its bytes or raises _Unreadable."""
+    """A file that may be a submission. `read(limit)` gives its bytes or raises _Unreadable."""
 
     path: PurePosixPath
-    size: int
-    read: object
+    read: Callable[[int], bytes]
 
 
 class _Unreadable(Exception):
@@ -72,7 +71,9 @@ class _Unreadable(Exception):
 def collect(place: Path, limits: Limits) -> list[Submission]:
     """All submissions in a folder or a zip file, by student, in order."""
     if not place.exists():
-        raise CollectError(f"{place} does not exist: name the folder or the zip file of submissions")
+        raise CollectError(
+            f"{place} does not exist: name the folder or the zip file of submissions"
+        )
     files = list(_walk(place, limits))
     people = _gradescope_people(files, limits)
     groups: dict[str, list[tuple[tuple[int, str], _File, dict[str, str]]]] = {}
@@ -99,7 +100,9 @@ def _walk(place: Path, limits: Limits) -> Iterator[_File]:
     try:
         archive = zipfile.ZipFile(place)
     except (OSError, zipfile.BadZipFile) as error:
-        raise CollectError(f"{place} is neither a folder nor a zip file that can be read") from error
+        raise CollectError(
+            f"{place} is neither a folder nor a zip file that can be read"
+        ) from error
     yield from _members(archive, PurePosixPath())
 
 
@@ -113,17 +116,16 @@ def _walk_folder(folder: Path, below: PurePosixPath, limits: Limits) -> Iterator
         if stat.S_ISDIR(mode):
             yield from _walk_folder(full, path, limits)
         elif stat.S_ISLNK(mode):
-            yield _File(path, 0, _refuse("it is a symbolic link, which is not followed"))
+            yield _File(path, _refuse("it is a symbolic link, which is not followed"))
         elif not stat.S_ISREG(mode):
-            yield _File(path, 0, _refuse("it is not a regular file"))
+            yield _File(path, _refuse("it is not a regular file"))
         elif entry.name.lower().endswith(".zip") and not below.parts and not _system(entry.name):
             try:
                 yield from _members(zipfile.ZipFile(full), PurePosixPath())
             except (OSError, zipfile.BadZipFile):
-                yield _File(path, 0, _refuse("it is a zip file that cannot be read"))
+                yield _File(path, _refuse("it is a zip file that cannot be read"))
         else:
-            size = entry.stat(follow_symlinks=False).st_size
-            yield _File(path, size, _reader(full, limits))
+            yield _File(path, _reader(full))
 
 
 def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
@@ -138,9 +140,10 @@ def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
         kept = [p for p in parts if p not in ("", ".", "..")]
         if not kept or any(p in _IGNORED or p.startswith("._") for p in kept):
             continue
-        file = _File(below / PurePosixPath(*kept), member.file_size, _unzipper(archive, member))
+        file = _File(below / PurePosixPath(*kept), _unzipper(archive, member))
         if kept != parts:
-            file = _File(file.path, 0, _refuse(f"its name in the zip file leads elsewhere: {member.filename!r}"))
+            why = f"its name in the zip file leads elsewhere: {member.filename!r}"
+            file = _File(PurePosixPath("_".join(kept)), _refuse(why))
         yield file
 
 
@@ -150,14 +153,14 @@ def readable(name: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:200]
 
 
-def _refuse(why: str) -> object:
+def _refuse(why: str) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
         raise _Unreadable(why)
 
     return read
 
 
-def _reader(path: Path, limits: Limits) -> object:
+def _reader(path: Path) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
         try:
             # A name may have become a link or a pipe since the folder was read.
@@ -175,7 +178,7 @@ def _reader(path: Path, limits: Limits) -> object:
     return read
 
 
-def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
+def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
         if member.flag_bits & 1:
             raise _Unreadable("it is encrypted in its zip file")
@@ -186,19 +189,20 @@ def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
         try:
             with archive.open(member) as file:
                 data = file.read(limit + 1)  # whatever size the zip file promises
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except (
+            OSError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            RuntimeError,
+            NotImplementedError,
+        ) as error:
             raise _Unreadable(f"it cannot be unpacked ({type(error).__name__})") from error
         if len(data) > limit:
             raise _Unreadable(f"it unpacks to more than {limit // MIB} MB")
         return data
 
     return read
-
-
-def _read(file: _File, limit: int) -> bytes:
-    assert callable(file.read)
-    data: bytes = file.read(limit)
-    return data
 
 
 # --- whose -----------------------------------------------------------------------------------------
@@ -227,7 +231,9 @@ def _whose(
         if found := _CANVAS_ANONYMOUS.fullmatch(name):
             return [(found["user"], int(found["order"]), {})]
         if found := _CANVAS.fullmatch(name):
-            return [(f"{found['name']}_{found['user']}", int(found["order"]), {"canvas": found["user"]})]
+            return [
+                (f"{found['name']}_{found['user']}", int(found["order"]), {"canvas": found["user"]})
+            ]
         return [(path.stem or name, 0, {})]
     return [(path.parts[0], 0, {})]
 
@@ -241,13 +247,24 @@ def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dic
         import yaml  # comes with the book's tools; only a Gradescope export needs it
 
         try:
-            metadata = yaml.safe_load(_read(file, limits.notebook_bytes).decode("utf-8"))
+            metadata = yaml.safe_load(file.read(limits.notebook_bytes).decode("utf-8"))
             for folder, entry in metadata.items():
                 people[str(folder)] = [
-                    {key: readable(str(s[f":{key}"])) for key in ("email", "name", "sid") if s.get(f":{key}")}
+                    {
+                        key: readable(str(s[f":{key}"]))
+                        for key in ("email", "name", "sid")
+                        if s.get(f":{key}")
+                    }
                     for s in entry[":submitters"]
                 ]
-        except (_Unreadable, yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        except (
+            _Unreadable,
+            yaml.YAMLError,
+            UnicodeDecodeError,
+            AttributeError,
+            KeyError,
+            TypeError,
+        ) as error:
             raise CollectError(
                 f"{file.path} cannot be read ({type(error).__name__}): without it nobody knows whose the "
                 f"submissions are. Take it out of the folder to grade them under their numbers"
@@ -275,11 +292,12 @@ def _choose(
         )
     try:
         if not notebooks and file.path.suffix.lower() == ".zip":
-            submission.data = _from_zip(_read(file, _ZIP_BYTES), submission, limits)
+            submission.data = _from_zip(file.read(_ZIP_BYTES), submission, limits)
         elif not notebooks:
+            file.read(limits.notebook_bytes)  # what cannot be read at all says so
             raise _Unreadable(f"it is no notebook (.ipynb) but {file.path.name}")
         else:
-            submission.data = _read(file, limits.notebook_bytes)
+            submission.data = file.read(limits.notebook_bytes)
     except _Unreadable as error:
         submission.problem = str(error)
     return submission
@@ -300,4 +318,4 @@ def _from_zip(data: bytes, submission: Submission, limits: Limits) -> bytes:
     if len(notebooks) != 1:
         raise _Unreadable(f"it is a zip file with {len(notebooks)} notebooks in it, not one")
     submission.source += f", in it {notebooks[0].path}"
-    return _read(notebooks[0], limits.notebook_bytes)
+    return notebooks[0].read(limits.notebook_bytes)

@@ -92,9 +92,7 @@ def examine(
     return result
 
 
-def _examine_question(
-    question: Question, session: Session, limits: Limits, result: Result
-) -> None:
+def _examine_question(question: Question, session: Session, limits: Limits, result: Result) -> None:
     outcomes = [Outcome(c.title, c.points or 0, c.hidden, NOT_RUN) for c in question.cases]
     result.outcomes[question.name] = outcomes
     missing: dict[str, None] = {}
@@ -191,7 +189,9 @@ def _cpu_limit(seconds: float) -> Iterator[None]:
 def _note_cells(session: Session, result: Result) -> None:
     for number, note in sorted(session.notes.items()):
         if note.error or note.printed or note.left_out:
-            result.cells.append(asdict(note) | {"number": number, "printed": _clip(note.printed, 9000)})
+            result.cells.append(
+                asdict(note) | {"number": number, "printed": _clip(note.printed, 9000)}
+            )
 
 
 def _written(question: Question, bundle: Bundle, cells: list[Cell], result: Result) -> str:

@@ -40,7 +40,9 @@ def _column(header: Sequence[str], name: str, path: Path) -> int:
     for place, title in enumerate(header):
         if title.strip().lower() == name.lower():
             return place
-    raise SheetError(f"{path} has no column {name!r}, only {', '.join(header)}; export it in English")
+    raise SheetError(
+        f"{path} has no column {name!r}, only {', '.join(header)}; export it in English"
+    )
 
 
 def _check_maximum(text: str, bundle: Bundle, path: Path) -> None:

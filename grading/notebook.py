@@ -9,6 +9,9 @@ from typing import Any
 from grading.limits import Limits
 
 
+_OTHERS = {b"PK": "a zip or an office file", b"%PDF": "a PDF", b"\x1f\x8b": "a gzip file"}
+
+
 class NotANotebook(Exception):
     """What was handed in cannot be read as a notebook; the message says why."""
 
@@ -30,10 +33,13 @@ def read(data: bytes, limits: Limits) -> list[Cell]:
         raise NotANotebook("the file is empty")
     if len(data) > limits.notebook_bytes:
         raise NotANotebook(f"the file has more than {limits.notebook_bytes >> 20} MB")
+    for start, name in _OTHERS.items():
+        if data.startswith(start):
+            raise NotANotebook(f"the file is not a notebook but {name}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NotANotebook(f"the file is not UTF-8 text ({_first_bytes(data)})") from error
+        raise NotANotebook("the file is not UTF-8 text") from error
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -41,7 +47,11 @@ def read(data: bytes, limits: Limits) -> list[Cell]:
         raise NotANotebook(f"the file is not a notebook: no JSON ({what[:100]})") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         old = isinstance(notebook, dict) and "worksheets" in notebook
-        why = "its format is older than 4; open it in Jupyter and save it" if old else "it has no cells"
+        why = (
+            "its format is older than 4; open it in Jupyter and save it"
+            if old
+            else "it has no cells"
+        )
         raise NotANotebook(f"the file is not a notebook that can be read: {why}")
     if len(notebook["cells"]) > limits.cells:
         raise NotANotebook(f"the notebook has more than {limits.cells} cells")
@@ -59,8 +69,3 @@ def _cell(cell: Any, number: int) -> Cell:
     # Half a surrogate pair cannot be compiled, printed or written.
     source = source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return Cell(cell["cell_type"], source)
-
-
-def _first_bytes(data: bytes) -> str:
-    known = {b"PK": "a zip or an office file", b"%PDF": "a PDF", b"\x1f\x8b": "a gzip file"}
-    return next((name for start, name in known.items() if data.startswith(start)), "binary data")

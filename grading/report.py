@@ -62,7 +62,9 @@ class ByHand:
     comment: str
 
 
-def read_manual(path: Path, bundle: Bundle, students: Iterable[str]) -> dict[tuple[str, str], ByHand]:
+def read_manual(
+    path: Path, bundle: Bundle, students: Iterable[str]
+) -> dict[tuple[str, str], ByHand]:
     """The filled lines of manual.csv by student and question. Any question may be overruled in it."""
     if not path.exists():
         return {}
@@ -171,7 +173,9 @@ def rows_of(
         checks = list(one.checks)
         if name in twins:
             others = [other for other in twins[name] if other != name]
-            checks.append(f"the same file as {', '.join(others[:3])}{' and more' * (len(others) > 3)}")
+            checks.append(
+                f"the same file as {', '.join(others[:3])}{' and more' * (len(others) > 3)}"
+            )
         open_ = [q.name for q in bundle.questions if q.manual and q.name not in hands]
         if open_ and one.result.scores:
             checks.append(f"{', '.join(open_)}: not yet graded by hand")
@@ -226,7 +230,9 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def _safe(text: str) -> str:
     """Text for a page: escaped, without what cannot be shown or turns the direction of reading."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
     return html.escape(shown)
 
 
@@ -235,7 +241,9 @@ def _pre(text: str) -> str:
 
 
 def _points(score: float | None, most: float) -> str:
-    return f"{'not yet graded' if score is None else number(score)} of {number(most)} points"
+    if score is None:
+        return f"Not graded yet ({number(most)} points)"
+    return f"{number(score)} of {number(most)} points"
 
 
 def feedback(bundle: Bundle, row: Row, limits: Limits) -> str:
@@ -245,7 +253,7 @@ def feedback(bundle: Bundle, row: Row, limits: Limits) -> str:
     parts = [f"<h1>{_safe(bundle.title)}</h1>", f"<p>{_safe(row.student)}</p>"]
     total = "not complete yet" if row.total is None else _points(row.total, possible)
     parts.append(f"<p><strong>Total: {total}</strong></p>")
-    if not row.good:
+    if row.graded.checks:
         parts.append("<p>Your instructor looks at this submission, too. The points may change.</p>")
     if row.graded.submission.problem:
         parts.append(f"<p>It could not be graded: {_safe(row.graded.submission.problem)}.</p>")
@@ -260,7 +268,9 @@ def feedback(bundle: Bundle, row: Row, limits: Limits) -> str:
             if cell["error"]:
                 parts.append(f"<p>It stopped:</p>{_pre(cell['error'])}")
             if cell["left_out"]:
-                parts.append(f"<p>Left out, because it is not Python:</p>{_pre(chr(10).join(cell['left_out']))}")
+                parts.append(
+                    f"<p>Left out, because it is not Python:</p>{_pre(chr(10).join(cell['left_out']))}"
+                )
             if cell["printed"].strip():
                 parts.append(f"<p>It printed:</p>{_pre(cell['printed'])}")
     return page(f"{bundle.title}: {row.student}", parts)
@@ -273,7 +283,9 @@ def _question(question: Question, row: Row, outcomes: list[Outcome]) -> list[str
     ]
     if question.name in row.by_hand:
         words = row.by_hand[question.name].comment
-        parts.append(f"<p>A person gave these points.{' They say:' if words else ''}</p>{_pre(words)}")
+        parts.append(
+            f"<p>A person gave these points.{' They say:' if words else ''}</p>{_pre(words)}"
+        )
     if outcomes:
         parts.append("<ul>")
         for outcome in outcomes:
@@ -323,9 +335,13 @@ def write_written(path: Path, bundle: Bundle, rows: Sequence[Row]) -> None:
         f"<h2>Rubric</h2>{_pre(bundle.rubric)}",
     ]
     for question in questions:
-        parts.append(f"<h2>{_safe(question.name)}: {_safe(question.title)}, {number(question.points)} points</h2>")
+        parts.append(
+            f"<h2>{_safe(question.name)}: {_safe(question.title)}, {number(question.points)} points</h2>"
+        )
         for row in rows:
             answer = row.graded.result.written.get(question.name)
             if answer is not None:
-                parts.append(f"<h3>{_safe(row.student)}</h3>{_pre(answer) or '<p>(nothing written)</p>'}")
+                parts.append(
+                    f"<h3>{_safe(row.student)}</h3>{_pre(answer) or '<p>(nothing written)</p>'}"
+                )
     write_text(path, page(f"{bundle.title}: written answers", parts))

@@ -35,7 +35,9 @@ from grading.limits import DEPTH, DIGITS, Limits
 from grading.values import BadValue, parse
 
 WORKER = Path(__file__).with_name("worker.py")
-_FIRST_USER = 1_000_000  # above every ordinary user's number; the examiner's process number is added
+_FIRST_USER = (
+    1_000_000  # above every ordinary user's number; the examiner's process number is added
+)
 _NOBODY = 65534
 _ENVIRONMENT = {
     "HOME": "/tmp",
@@ -86,7 +88,9 @@ def become_subreaper() -> None:
 class Nursery:
     """bubblewrap, and in it the process from which workers are forked."""
 
-    def __init__(self, limits: Limits, needs: tuple[str, ...] = (), modules: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, limits: Limits, needs: tuple[str, ...] = (), modules: tuple[Path, ...] = ()
+    ) -> None:
         self._limits, self._needs, self._modules = limits, needs, modules
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -236,7 +240,7 @@ class Sandbox:
         self._folder = folder = tempfile.mkdtemp(prefix="grading-")
         if self._user is not None:
             os.chown(folder, self._user, self._user)
-        setup = self._setup(folder) | {"descriptor": descriptor, "path": [str(WORKER.parent.parent)]}
+        setup = self._setup(folder) | {"descriptor": descriptor, "path": []}
         # The worker by its text: its file may lie where the student's user cannot read.
         self._process = subprocess.Popen(
             [sys.executable, "-s", "-P", "-c", WORKER.read_text("utf-8"), json.dumps(setup)],
@@ -309,7 +313,9 @@ class Sandbox:
         try:
             return parse(frame)
         except BadValue as error:
-            raise WorkerDied(f"it broke the protocol of the pipe: {error}", suspicious=True) from error
+            raise WorkerDied(
+                f"it broke the protocol of the pipe: {error}", suspicious=True
+            ) from error
 
     def _drain(self) -> None:
         """Take what was printed, keep its beginning, and end those who print without end."""
@@ -359,8 +365,12 @@ class Sandbox:
         """The student's processes, seen from here."""
         parents = _parents()
         found = [self.root] if self.root in parents else []
-        if self._process is not None:  # no namespace holds them: orphans have become our own children
-            found += [p for p, parent in parents.items() if parent == os.getpid() and p not in found]
+        if (
+            self._process is not None
+        ):  # no namespace holds them: orphans have become our own children
+            found += [
+                p for p, parent in parents.items() if parent == os.getpid() and p not in found
+            ]
         for process in found:
             found += [p for p, parent in parents.items() if parent == process and p not in found]
         return [process for process in found if process is not None]
@@ -373,7 +383,9 @@ class Sandbox:
                 memory += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * page
                 threads += int(_stat(process)[17])
         if memory > limits.memory:
-            raise WorkerDied(f"it used more than {limits.memory >> 20} MB of memory", suspicious=True)
+            raise WorkerDied(
+                f"it used more than {limits.memory >> 20} MB of memory", suspicious=True
+            )
         if threads > limits.processes + 1:  # the namespace's first process is ours
             raise WorkerDied(f"it ran more than {limits.processes} processes", suspicious=True)
 
@@ -408,7 +420,9 @@ class Sandbox:
     def _end_bare(self, worker: subprocess.Popen[bytes]) -> None:
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            left = [p for p in self.processes() if p != os.getpid() and _state(p) not in (None, "Z")]
+            left = [
+                p for p in self.processes() if p != os.getpid() and _state(p) not in (None, "Z")
+            ]
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
@@ -425,7 +439,13 @@ class Sandbox:
 
 
 def _namespaces(root: bool) -> list[str]:
-    shared = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    shared = [
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
     shared += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
     # For the nursery, to make namespaces with; workers have none of them.
     shared += ["--cap-add", "CAP_SYS_ADMIN"]
@@ -445,7 +465,12 @@ def _system() -> list[str]:
     words: list[str] = []
     parents = {parent for place in shown() for parent in place.parents} - {Path("/")}
     for parent in sorted({*parents, Path("/grading"), Path("/grading/modules")}):
-        words += ["--perms", "0755", "--dir", str(parent)]  # else they are shut to the worker's user
+        words += [
+            "--perms",
+            "0755",
+            "--dir",
+            str(parent),
+        ]  # else they are shut to the worker's user
     for place in shown():
         words += ["--ro-bind", str(place), str(place)]
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):

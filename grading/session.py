@@ -75,7 +75,9 @@ class Session:
         """A worker in which every cell was run that can be."""
         while self._worker is None:
             if self.deaths > self.limits.deaths:
-                raise OutOfBudget(f"not run: {self.deaths} processes of this notebook had hung or died")
+                raise OutOfBudget(
+                    f"not run: {self.deaths} processes of this notebook had hung or died"
+                )
             self._worker = self._start()
             self._number += 1
             self._worker.ask({"do": "hello"}, self.limits.start_s)
@@ -124,7 +126,9 @@ class Session:
         assert worker is not None
         left = self.limits.student_s - self._used
         if left <= 0:
-            raise OutOfBudget(f"not run: the notebook had used up its {self.limits.student_s:g} seconds")
+            raise OutOfBudget(
+                f"not run: the notebook had used up its {self.limits.student_s:g} seconds"
+            )
         began = time.monotonic()
         try:
             answer = worker.ask(request, min(self.limits.call_s, left))
@@ -136,7 +140,9 @@ class Session:
             self.close()
             if isinstance(error, WorkerDied):
                 raise
-            raise WorkerDied(f"it broke the protocol of the pipe: {error}", suspicious=True) from error
+            raise WorkerDied(
+                f"it broke the protocol of the pipe: {error}", suspicious=True
+            ) from error
         finally:
             self._used += time.monotonic() - began
 

@@ -72,10 +72,15 @@ def encode(value: object, worker: int, depth: int = 0) -> list[Any]:
         return ["t", [encode(v, worker, depth + 1) for v in value]]
     if isinstance(value, dict):
         pairs = value.items()
-        return ["d", [[encode(k, worker, depth + 1), encode(v, worker, depth + 1)] for k, v in pairs]]
+        return [
+            "d",
+            [[encode(k, worker, depth + 1), encode(v, worker, depth + 1)] for k, v in pairs],
+        ]
     if isinstance(value, Handle):
         if value.worker != worker:
-            raise StudentError("the object was lost when a later call ended the process that held it")
+            raise StudentError(
+                "the object was lost when a later call ended the process that held it"
+            )
         return ["h", value.number]
     raise TypeError(f"a test passes {kind.__name__}; plain values and handles can be passed")
 

@@ -36,7 +36,6 @@ _LINE_MAGIC = re.compile(r"\s*(%|!|\?)|.*[^#]\?\s*$")
 _PYTHON_MAGICS = ("time", "timeit", "capture", "prun")
 
 
-
 class Refused(Exception):
     """A value that cannot cross the pipe."""
 
@@ -212,7 +211,10 @@ class Values:
         if isinstance(value, dict):
             pairs = list(dict.items(value))
             if all(plain_key(key) for key, _ in pairs):
-                return ["d", [[self.write(k, depth + 1), self.write(v, depth + 1)] for k, v in pairs]]
+                return [
+                    "d",
+                    [[self.write(k, depth + 1), self.write(v, depth + 1)] for k, v in pairs],
+                ]
         fractions = sys.modules.get("fractions")
         if fractions and type(value) is fractions.Fraction:
             return ["F", int.__repr__(value.numerator), int.__repr__(value.denominator)]
@@ -331,7 +333,9 @@ def describe(error: BaseException) -> dict[str, str]:
             if frame.filename.startswith("<cell "):
                 lines.append(f"{frame.filename[1:-1]}, line {frame.lineno}: {frame.line}")
         if isinstance(error, SyntaxError) and error.lineno:
-            lines.append(f"{str(error.filename)[1:-1]}, line {error.lineno}: {(error.text or '').strip()}")
+            lines.append(
+                f"{str(error.filename)[1:-1]}, line {error.lineno}: {(error.text or '').strip()}"
+            )
     except BaseException:
         lines = []  # a traceback that cannot be read is not worth a lost answer
     return {
@@ -350,7 +354,9 @@ def answer(request: dict[str, Any], namespace: dict[str, Any], values: Values) -
         if request["name"] not in namespace:
             return ["t", []]
         return ["t", [values.write(namespace[request["name"]])]]
-    function = namespace[request["name"]] if "name" in request else values.objects[request["object"]]
+    function = (
+        namespace[request["name"]] if "name" in request else values.objects[request["object"]]
+    )
     args = [values.read(value) for value in request["args"]]
     kwargs = {name: values.read(value) for name, value in request["kwargs"].items()}
     result = function(*args, **kwargs)

@@ -34,7 +34,9 @@ FAST = Limits(
 
 TITLE = "# Assignment 9: Trial\n\n**9 points, about 5 minutes.**"
 SET_UP = "# Set-up: silent where all is there.\nraise RuntimeError('the grader must leave this cell out')"
-CHECKER = "#@title Checker: run this cell once.\nraise RuntimeError('the grader must leave this out')"
+CHECKER = (
+    "#@title Checker: run this cell once.\nraise RuntimeError('the grader must leave this out')"
+)
 HEAD1 = "## Question 1: Size\n\n*4 points, 2 minutes*\n\nWrite `size_of(layers)`."
 HEAD2 = "## Question 2: Jump\n\n*3 points, 2 minutes*\n\nWrite `jump_of(layers)`."
 HEAD3 = "## Question 3: Answer\n\n*2 points, 1 minute*\n\nPut the number into `answer`."
@@ -157,9 +159,27 @@ def bundle(
     for name, source in tests.items():
         (folder / "tests" / f"{name}.py").write_text(_HEAD.format(name=name) + source, "utf-8")
     questions = [
-        {"name": "q1", "title": "Question 1: Size", "points": 4, "manual": False, "defines": ["size_of"]},
-        {"name": "q2", "title": "Question 2: Jump", "points": 3, "manual": False, "defines": ["jump_of"]},
-        {"name": "q3", "title": "Question 3: Answer", "points": 2, "manual": False, "defines": ["answer"]},
+        {
+            "name": "q1",
+            "title": "Question 1: Size",
+            "points": 4,
+            "manual": False,
+            "defines": ["size_of"],
+        },
+        {
+            "name": "q2",
+            "title": "Question 2: Jump",
+            "points": 3,
+            "manual": False,
+            "defines": ["jump_of"],
+        },
+        {
+            "name": "q3",
+            "title": "Question 3: Answer",
+            "points": 2,
+            "manual": False,
+            "defines": ["answer"],
+        },
     ]
     if manual:
         questions.append(
@@ -176,12 +196,8 @@ def bundle(
         "questions": questions,
     }
     (folder / "assignment.json").write_text(json.dumps(about), "utf-8")
-    (folder / "solution.ipynb").write_bytes(
-        solution or answers(manual=manual, written="It grows.")
-    )
-    (folder / "student.ipynb").write_bytes(
-        student or answers(STUB1, STUB2, STUB3, manual=manual)
-    )
+    (folder / "solution.ipynb").write_bytes(solution or answers(manual=manual, written="It grows."))
+    (folder / "student.ipynb").write_bytes(student or answers(STUB1, STUB2, STUB3, manual=manual))
     return folder
 
 

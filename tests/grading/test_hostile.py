@@ -55,7 +55,11 @@ def forge(answer):
 # name: notebook, scores of q1 q2 q3, what the status must hold
 TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     # --- broken by accident ---
-    "syntax error": (answers(q1="def size_of(layers)\n    return 1\n"), NO1, "`size_of` is not defined"),
+    "syntax error": (
+        answers(q1="def size_of(layers)\n    return 1\n"),
+        NO1,
+        "`size_of` is not defined",
+    ),
     "cell that raises": (answers(first="1 / 0"), FULL, "^ok"),
     "function that raises": (answers(q1="def size_of(x):\n    return 1 / 0\n"), NO1, "^ok"),
     "wrong arity": (answers(q2="def jump_of():\n    return 2\n"), NO2, "^ok"),
@@ -72,10 +76,18 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "float for int": (answers(q1=GOOD1.replace("return size", "return float(size)")), NO1, "^ok"),
     "true for one": (answers(q1="def size_of(x):\n    return True\n"), NO1, "^ok"),
     "fills the memory": (answers(first="x = bytearray(10**10)"), FULL, "^ok"),
-    "checks in its own cells": (answers(first="grader.check('q1').passed.all()\ndisplay(1)"), FULL, "^ok"),
+    "checks in its own cells": (
+        answers(first="grader.check('q1').passed.all()\ndisplay(1)"),
+        FULL,
+        "^ok",
+    ),
     # --- hangs and ends ---
     "loop in a cell": (answers(first="while True:\n    pass"), FULL, "cell 4: it took longer"),
-    "loop in a function": (answers(q2="def jump_of(x):\n    while True:\n        pass\n"), NO2, "^ok|not run"),
+    "loop in a function": (
+        answers(q2="def jump_of(x):\n    while True:\n        pass\n"),
+        NO2,
+        "^ok|not run",
+    ),
     "loop on other inputs": (
         answers(q2="def jump_of(x):\n    while len(x) > 1:\n        pass\n    return 2\n"),
         (4.0, 1.0, 2.0),
@@ -91,14 +103,20 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "cell 4: it took longer",
     ),
     "sleeps in each call": (
-        answers(q1="import time\n" + GOOD1.replace("    return", "    time.sleep(0.9)\n    return")),
+        answers(
+            q1="import time\n" + GOOD1.replace("    return", "    time.sleep(0.9)\n    return")
+        ),
         (1.0, None, None),
         "used up its 9 seconds",
     ),
     "sys.exit in a cell": (answers(first="import sys\nsys.exit(0)"), FULL, "^ok"),
     "quit in a function": (answers(q1="def size_of(x):\n    raise SystemExit\n"), NO1, "^ok"),
     "interrupt": (answers(first="raise KeyboardInterrupt"), FULL, "^ok"),
-    "os._exit in a cell": (answers(first="import os\nos._exit(0)"), FULL, "cell 4: it ended its process"),
+    "os._exit in a cell": (
+        answers(first="import os\nos._exit(0)"),
+        FULL,
+        "cell 4: it ended its process",
+    ),
     "os._exit in a function": (
         answers(q1="import os\ndef size_of(x):\n    os._exit(0)\n"),
         NO1,
@@ -121,7 +139,9 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "",
     ),
     "many processes die": (
-        answers(*["import os\ndef {}(x):\n    os._exit(3)\n".format(n) for n in ("size_of", "jump_of")]),
+        answers(
+            *["import os\ndef {}(x):\n    os._exit(3)\n".format(n) for n in ("size_of", "jump_of")]
+        ),
         (0.0, 0.0, 2.0),
         "exit status 3",
     ),
@@ -135,8 +155,12 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "",
     ),
-    "kills its group": (answers(first="import os\ntry:\n    os.kill(-1, 9)\nfinally:\n    os.killpg(0, 9)"), FULL, "SIGKILL"),
-    "fork bomb": (answers(first="import os\nwhile True:\n    os.fork()"), FULL, "cell 4"),
+    "kills its group": (
+        answers(first="import os\ntry:\n    os.kill(-1, 9)\nfinally:\n    os.killpg(0, 9)"),
+        FULL,
+        "SIGKILL",
+    ),
+    "fork bomb": (answers(first="import os\nwhile True:\n    os.fork()"), FULL, ""),
     "forks that stay": (
         answers(
             first="import os, time\nfor _ in range(200):\n    try:\n        if os.fork() == 0:\n"
@@ -153,7 +177,9 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "",
     ),
     "memory, bit by bit": (
-        answers(q1="def size_of(x):\n    rows = []\n    while True:\n        rows.append(bytes(10**6))\n"),
+        answers(
+            q1="def size_of(x):\n    rows = []\n    while True:\n        rows.append(bytes(10**6))\n"
+        ),
         NO1,
         "",
     ),
@@ -175,9 +201,15 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "^ok",
     ),
-    "endless output": (answers(first="while True:\n    print('x' * 1000)"), FULL, "printed more than 1 MB"),
+    "endless output": (
+        answers(first="while True:\n    print('x' * 1000)"),
+        FULL,
+        "printed more than 1 MB",
+    ),
     "endless output below Python": (
-        answers(q1="import os\ndef size_of(x):\n    while True:\n        os.write(2, b'x' * 65536)\n"),
+        answers(
+            q1="import os\ndef size_of(x):\n    while True:\n        os.write(2, b'x' * 65536)\n"
+        ),
         NO1,
         "printed more than 1 MB",
     ),
@@ -201,7 +233,9 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "^ok",
     ),
     "one huge file": (
-        answers(first="with open('/tmp/x', 'wb') as f:\n    f.truncate(10**12)\n"), FULL, ""
+        answers(first="with open('/tmp/x', 'wb') as f:\n    f.truncate(10**12)\n"),
+        FULL,
+        "",
     ),
     "deletes everything": (
         answers(first="import shutil, os\nos.chdir('/')\nshutil.rmtree('/', ignore_errors=True)"),
@@ -391,7 +425,10 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "^ok",
     ),
     "huge ints": (
-        answers(q1="def size_of(x):\n    return 10**3999\n", q2="def jump_of(x):\n    return 2**(8 * 10**6)\n"),
+        answers(
+            q1="def size_of(x):\n    return 10**3999\n",
+            q2="def jump_of(x):\n    return 2**(8 * 10**6)\n",
+        ),
         (0.0, 0.0, 2.0),
         "^ok",
     ),
@@ -426,7 +463,7 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "patches json and struct": (
         answers(
-            q1="import json, struct\njson.dumps = lambda *a, **k: '{\"ok\": [\"b\", true]}'\n"
+            q1='import json, struct\njson.dumps = lambda *a, **k: \'{"ok": ["b", true]}\'\n'
             "json.JSONEncoder.encode = json.dumps\nstruct.pack = lambda *a: b'\\0\\0\\0\\0'\n"
             "def size_of(x):\n    return 3\n"
         ),
@@ -447,7 +484,9 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "forges answers": (
         answers(
-            q1="", q2="", q3="",
+            q1="",
+            q2="",
+            q3="",
             first=FIND_CHANNEL + "for v in (['i', '5'], ['b', True], ['t', [['i', '427']]]):\n"
             "    forge({'id': '2-x', 'ok': v})\n    forge({'ok': v, 'score': 9, 'passed': True})",
         ),
@@ -465,7 +504,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "forges all the time": (
         answers(
-            last=FIND_CHANNEL + "def loop():\n    while True:\n        forge({'id': '9-0', 'ok': ['b', True]})\n"
+            last=FIND_CHANNEL
+            + "def loop():\n    while True:\n        forge({'id': '9-0', 'ok': ['b', True]})\n"
             "threading.Thread(target=loop, daemon=True).start()\ntime.sleep(0.1)"
         ),
         FULL,
@@ -473,7 +513,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "floods the pipe": (
         answers(
-            first=FIND_CHANNEL + "for fd in sockets:\n    os.write(fd, struct.pack('>I', 2**31) + b'[' * 10**6)"
+            first=FIND_CHANNEL
+            + "for fd in sockets:\n    os.write(fd, struct.pack('>I', 2**31) + b'[' * 10**6)"
         ),
         FULL,
         "too large",
@@ -487,18 +528,28 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "broke the protocol",
     ),
     "half a message": (
-        answers(first=FIND_CHANNEL + "for fd in sockets:\n    os.write(fd, b'\\0\\0\\1\\0half')\ntime.sleep(60)"),
+        answers(
+            first=FIND_CHANNEL
+            + "for fd in sockets:\n    os.write(fd, b'\\0\\0\\1\\0half')\ntime.sleep(60)"
+        ),
         FULL,
         "took longer",
     ),
     "closes everything": (answers(first="import os\nos.closerange(0, 256)"), FULL, "cell 4"),
-    "closes its output": (answers(first="import os, sys\nsys.stdout.close()\nos.close(2)"), FULL, ""),
+    "closes its output": (
+        answers(first="import os, sys\nsys.stdout.close()\nos.close(2)"),
+        FULL,
+        "",
+    ),
     "reads the requests": (
-        answers(first=FIND_CHANNEL + "for fd in sockets:\n    os.read(fd, 10)"), FULL, "took longer"
+        answers(first=FIND_CHANNEL + "for fd in sockets:\n    os.read(fd, 10)"),
+        FULL,
+        "took longer",
     ),
     "answers in another's name": (
         answers(
-            q1=FIND_CHANNEL + "def size_of(x):\n    forge({'id': '0', 'student': 'honest0', 'scores': [0]})\n    return 5\n"
+            q1=FIND_CHANNEL
+            + "def size_of(x):\n    forge({'id': '0', 'student': 'honest0', 'scores': [0]})\n    return 5\n"
         ),
         NO1,
         "broke the protocol",
@@ -557,7 +608,9 @@ def grade_table(folder: Path) -> dict[str, dict[str, str]]:
 
 def files() -> set[str]:
     """What a worker could have left on the disk."""
-    return {str(p) for place in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(place).glob("grading-*")}
+    return {
+        str(p) for place in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(place).glob("grading-*")
+    }
 
 
 @pytest.fixture(scope="module")
