@@ -74,7 +74,7 @@ def collect(place: Path, limits: Limits) -> list[Submission]:
         raise CollectError(
             f"{place} does not exist: name the folder or the zip file of submissions"
         )
-    files = list(_walk(place, limits))
+    files = list(_walk(place))
     people = _gradescope_people(files, limits)
     groups: dict[str, list[tuple[tuple[int, str], _File, dict[str, str]]]] = {}
     for file in files:
@@ -93,9 +93,9 @@ def collect(place: Path, limits: Limits) -> list[Submission]:
 # --- walking ---------------------------------------------------------------------------------------
 
 
-def _walk(place: Path, limits: Limits) -> Iterator[_File]:
+def _walk(place: Path) -> Iterator[_File]:
     if place.is_dir():
-        yield from _walk_folder(place, PurePosixPath(), limits)
+        yield from _walk_folder(place, PurePosixPath())
         return
     try:
         archive = zipfile.ZipFile(place)
@@ -106,7 +106,7 @@ def _walk(place: Path, limits: Limits) -> Iterator[_File]:
     yield from _members(archive, PurePosixPath())
 
 
-def _walk_folder(folder: Path, below: PurePosixPath, limits: Limits) -> Iterator[_File]:
+def _walk_folder(folder: Path, below: PurePosixPath) -> Iterator[_File]:
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if entry.name in _IGNORED or entry.name.startswith("."):
             continue
@@ -114,7 +114,7 @@ def _walk_folder(folder: Path, below: PurePosixPath, limits: Limits) -> Iterator
         full = folder / entry.name
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
-            yield from _walk_folder(full, path, limits)
+            yield from _walk_folder(full, path)
         elif stat.S_ISLNK(mode):
             yield _File(path, _refuse("it is a symbolic link, which is not followed"))
         elif not stat.S_ISREG(mode):
