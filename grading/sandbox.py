@@ -167,6 +167,7 @@ class Sandbox:
         self.limits = limits
         self.printed = bytearray()
         self.root: int | None = None  # the process from which all of the student's descend
+        self._first: int | None = None
         self._nursery = nursery
         self._printed_bytes = 0
         self._input = bytearray()
@@ -216,7 +217,7 @@ class Sandbox:
             "folder": folder,
             "frame": limits.frame_bytes,
             "rlimits": rlimits,
-            "seccomp": syscalls.program(internet=self._nursery is not None).hex(),
+            "seccomp": syscalls.program().hex(),
             "user": self._user,
         }
 
@@ -230,7 +231,11 @@ class Sandbox:
         for _, kind, data in ancillary:
             if kind == socket.SCM_CREDENTIALS:
                 self.root = struct.unpack("3i", data)[0]
-        if not self.root:
+        if self.root:
+            # Numbers are used again, descriptors are not: this one stays its own after it has ended.
+            with contextlib.suppress(ProcessLookupError):
+                self._first = os.pidfd_open(self.root)
+        if self._first is None:
             self._drain()
             said = self.printed.decode("utf-8", "replace").strip() or nursery.said()
             self.end()
@@ -394,28 +399,17 @@ class Sandbox:
         self._socket.close()
         if self._process is not None:
             self._end_bare(self._process)
-        elif self.root:
-            self._end_namespace(self.root)
+        elif self._first is not None:
+            self._end_namespace(self._first)
         self._life.close()
         os.close(self._out)
 
-    def _end_namespace(self, first: int) -> None:
-        """Its first process takes all others of a process namespace with it, and is gone after them."""
-        try:
-            gone = os.pidfd_open(first)
-        except ProcessLookupError:
-            return
-        try:
-            # A number is used again at times: this one is still ours as long as the first process holds the lifeline.
-            if not select.select([self._life], [], [], 0)[0]:
-                signal.pidfd_send_signal(gone, signal.SIGKILL)
-            elif self._life.recv(16) and select.select([self._life], [], [], 5)[0]:
-                return
-            select.select([gone], [], [], 10)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(gone)
+    def _end_namespace(self, gone: int) -> None:
+        """The first process takes all others of its namespace with it: when it is gone, they are."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(gone, signal.SIGKILL)
+        select.select([gone], [], [], 10)
+        os.close(gone)
 
     def _end_bare(self, worker: subprocess.Popen[bytes]) -> None:
         end = time.monotonic() + 10
