@@ -39,6 +39,7 @@ _FIRST_USER = (
     1_000_000  # above every ordinary user's number; the examiner's process number is added
 )
 _NOBODY = 65534
+_WATCH_S = 0.1
 _ENVIRONMENT = {
     "HOME": "/tmp",
     "LANG": "C.UTF-8",
@@ -170,6 +171,7 @@ class Sandbox:
         self._first: int | None = None
         self._nursery = nursery
         self._printed_bytes = 0
+        self._look = time.monotonic() + _WATCH_S
         self._input = bytearray()
         self._next = 0
         self._folder: str | None = None
@@ -267,15 +269,14 @@ class Sandbox:
         body = json.dumps({"id": number, **request}).encode()
         pending = memoryview(struct.pack(">I", len(body)) + body)
         end = time.monotonic() + seconds
-        watch = 0.0
         while True:
             now = time.monotonic()
             if now >= end:
                 raise WorkerDied(f"it took longer than {seconds:g} seconds", hung=True)
-            if now >= watch:
+            if now >= self._look:
                 self._watch()
-                watch = now + 0.1
-            wanted = min(end, watch) - now
+                self._look = now + _WATCH_S
+            wanted = min(end, self._look) - now
             readable, writable, _ = select.select(
                 [self._socket, self._out], [self._socket] if pending else [], [], max(wanted, 0)
             )
