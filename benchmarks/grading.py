@@ -1,7 +1,9 @@
-"""How long a class takes to grade: `python benchmarks/grading.py` prints a line per released assignment.
+"""How long a class takes to grade: `python benchmarks/grading.py` prints a line per released
+assignment.
 
-A class is made out of each assignment's solution: most students have it right, some left questions empty, some have cells
-that raise or do not parse, one in a hundred has a loop without an end. `SECRET=... make assignments` comes first.
+A class is made out of each assignment's solution: most students have it right, some left questions
+empty, some have cells that raise or do not parse, one in a hundred has a loop without an end.
+`SECRET=... make assignments` comes first.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ RELEASED = ROOT / "_build" / "assignments"
 
 def student(number: int, solution: dict[str, Any], empty: dict[str, Any]) -> dict[str, Any]:
     """The notebook that this student hands in."""
-    own = {cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"]) for cell in empty["cells"]}
+    own = {
+        cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        for cell in empty["cells"]
+    }
     cells = [dict(cell) for cell in solution["cells"]]
     answers = [
         cell
@@ -40,7 +45,10 @@ def student(number: int, solution: dict[str, Any], empty: dict[str, Any]) -> dic
         elif number % 100 == 50:
             chosen["source"] = "while True:\n    pass\n" + text(chosen)
     last = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-    return {**solution, "cells": [*cells, {**last, "source": f"# student {number}\nprint({number})"}]}
+    return {
+        **solution,
+        "cells": [*cells, {**last, "source": f"# student {number}\nprint({number})"}],
+    }
 
 
 def text(cell: dict[str, Any]) -> str:
@@ -52,7 +60,8 @@ def text(cell: dict[str, Any]) -> str:
 def measure(bundle: Path, count: int, jobs: int) -> str:
     """Grade a class of this size; a line about it."""
     solution, empty = (
-        json.loads((bundle / f"{name}.ipynb").read_text("utf-8")) for name in ("solution", "student")
+        json.loads((bundle / f"{name}.ipynb").read_text("utf-8"))
+        for name in ("solution", "student")
     )
     with tempfile.TemporaryDirectory(prefix="class-") as folder:
         submissions = Path(folder) / "submissions"
@@ -62,7 +71,17 @@ def measure(bundle: Path, count: int, jobs: int) -> str:
             (submissions / f"student{number:04d}.ipynb").write_text(json.dumps(notebook), "utf-8")
         out = Path(folder) / "grades"
         began = time.perf_counter()
-        command = [sys.executable, "-m", "grading", bundle, submissions, "--out", out, "-j", str(jobs)]
+        command = [
+            sys.executable,
+            "-m",
+            "grading",
+            bundle,
+            submissions,
+            "--out",
+            out,
+            "-j",
+            str(jobs),
+        ]
         subprocess.run(command, cwd=ROOT, check=True)
         seconds = time.perf_counter() - began
         with (out / "scores.csv").open(encoding="utf-8", newline="") as file:

@@ -1,8 +1,8 @@
 """Grade a class: `python -m grading 1 submissions/` (make grade A=1 SUBMISSIONS=submissions).
 
-SUBMISSIONS is a folder of notebooks, a folder with one folder a student, or the zip file that Canvas, Moodle or
-Gradescope gives out. Scores, feedback and a log go to _build/grades/NAME. The same command again goes on where an
-interrupted run stopped.
+SUBMISSIONS is a folder of notebooks, a folder with one folder a student, or the zip file that
+Canvas, Moodle or Gradescope gives out. Scores, feedback and a log go to _build/grades/NAME. The
+same command again goes on where an interrupted run stopped.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from grading import lms, report
-from grading.batch import Examiner, Graded, Journal, grade_all, nursery_for, prove, try_sandbox
+from grading.batch import Examiner, Graded, Journal, grade_all, nursery_for, prove
 from grading.bundle import Bundle, BundleError, load
 from grading.collect import CollectError, collect, readable
 from grading.examine import preload
 from grading.limits import Limits
-from grading.sandbox import Nursery, SandboxError, shown
+from grading.sandbox import Nursery, SandboxError, shown, try_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 BROKEN, NO_SANDBOX, BAD_INPUT, INTERRUPTED = 2, 3, 4, 130
 
 
-class Refused(Exception):
+class CommandError(Exception):
     """The command cannot be carried out; the message says what to do."""
 
 
@@ -54,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--accept-checks",
         action="store_true",
-        help="write rows of status check into canvas.csv and moodle.csv as well: after you have looked",
+        help="write rows of status check into canvas.csv and moodle.csv as well: after you have "
+        "looked",
     )
     found.add_argument(
         "--without-sandbox-i-trust-every-student",
@@ -75,7 +76,7 @@ def find_bundle(name: str) -> Path:
         if name in (path.name, path.name.partition("-")[0]):
             return path / "autograder"
     names = ", ".join(path.name for path in there) or "none"
-    raise Refused(
+    raise CommandError(
         f"There is no assignment {name!r}; released are: {names}. SECRET=... make assignments"
     )
 
@@ -102,7 +103,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
+            raise CommandError(
                 f"another run is writing into {folder}: wait for it, or name another --out"
             ) from None
         yield
@@ -110,17 +111,17 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def grade(args: argparse.Namespace, limits: Limits) -> int:
     if args.jobs < 1:
-        raise Refused(f"-j is {args.jobs}; 1 or more are allowed")
+        raise CommandError(f"-j is {args.jobs}; 1 or more are allowed")
     folder = find_bundle(args.assignment)
     bundle = load(folder)
     for path in (args.canvas_gradebook, args.moodle_worksheet):
         if path is not None and not path.is_file():
-            raise Refused(f"{path} does not exist")
+            raise CommandError(f"{path} does not exist")
     if not args.bare:
         _hidden([folder, args.submissions])
     nursery = None if args.bare else nursery_for(bundle, limits)
     try:
-        try_sandbox(limits, nursery)
+        try_sandbox(nursery, limits)
         return _grade(args, limits, bundle, nursery)
     finally:
         if nursery is not None:
@@ -132,7 +133,7 @@ def _hidden(paths: list[Path]) -> None:
     for path in paths:
         for place in shown():
             if path.resolve().is_relative_to(place):
-                raise Refused(
+                raise CommandError(
                     f"{path} lies in {place}, which students' code can read: move it elsewhere"
                 )
 
@@ -153,8 +154,10 @@ def _into(
     log = Log(out / "log.txt")
     if args.bare:
         log(
-            "WITHOUT A SANDBOX, as you asked: students' code can read this user's files, the hidden tests and their\n"
-            "classmates' work among them, and change or delete what this user can. Every row says so."
+            "WITHOUT A SANDBOX, as you asked: students' code can read this user's files, the "
+            "hidden tests and their\n"
+            "classmates' work among them, and change or delete what this user can. Every row says "
+            "so."
         )
     preload(bundle)
     log(f"{bundle.title}: the reference solution first")
@@ -172,7 +175,8 @@ def _into(
         (out / "journal.jsonl").unlink(missing_ok=True)
     journal = Journal(out / "journal.jsonl")
     log(
-        f"{len(submissions)} submissions, {args.jobs} at a time; {len(journal.done)} results in the journal"
+        f"{len(submissions)} submissions, {args.jobs} at a time; {len(journal.done)} results in "
+        f"the journal"
     )
     with _progress(len(submissions)) as bar:
 
@@ -185,7 +189,8 @@ def _into(
         except KeyboardInterrupt:
             bar.close()
             log(
-                f"Interrupted. {len(journal.done)} results are kept; the same command goes on from there."
+                f"Interrupted. {len(journal.done)} results are kept; the same command goes on "
+                f"from there."
             )
             return INTERRUPTED
         finally:
@@ -194,7 +199,7 @@ def _into(
 
 
 def _progress(total: int) -> Any:
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     tqdm.monitor_interval = 0  # its thread would be forked along with the examiners
     return tqdm(total=total, unit="submission", disable=None)
@@ -235,7 +240,8 @@ def _write(
             )
     good = sum(row.good for row in rows)
     log(
-        f"{len(rows)} rows in {readable(str(out / 'scores.csv'))}: {good} ok, {len(rows) - good} to check"
+        f"{len(rows)} rows in {readable(str(out / 'scores.csv'))}: {good} ok, {len(rows) - good} "
+        f"to check"
     )
     return 0
 
@@ -250,7 +256,7 @@ def main(words: list[str] | None = None, limits: Limits | None = None) -> int:
     except BundleError as error:
         print(error, file=sys.stderr)
         return BROKEN
-    except (Refused, CollectError, lms.SheetError) as error:
+    except (CommandError, CollectError, lms.SheetError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """Grade a class: one examiner process a submission, a journal that survives every interruption.
 
-An examiner is forked, so that neither a hostile value nor a test that never ends can touch another student or the
-batch: it is ended by its parent's clock, and its row says so.
+An examiner is forked, so that neither a hostile value nor a test that never ends can touch another
+student or the batch: it is ended by its parent's clock, and its row says so.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from grading.bundle import Bundle, BundleError
 from grading.collect import Submission
 from grading.examine import Result, examine
 from grading.limits import GIB, Limits
-from grading.notebook import Cell, NotANotebook, read
-from grading.sandbox import Nursery, Sandbox, SandboxError, WorkerDied, become_subreaper
+from grading.notebook import Cell, NotebookError, read
+from grading.sandbox import Nursery, Sandbox, SandboxError, become_subreaper
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,11 @@ def nursery_for(bundle: Bundle, limits: Limits) -> Nursery:
     return Nursery(limits, bundle.needs, (rflib,) if "rflib" in bundle.needs else ())
 
 
-def try_sandbox(limits: Limits, nursery: Nursery | None) -> None:
-    """SandboxError unless a worker starts, answers and ends here."""
-    if nursery is not None:
-        nursery.ensure()
-    sandbox = Sandbox(limits, nursery)
-    try:
-        sandbox.ask({"do": "hello"}, limits.start_s)
-    except WorkerDied as error:
-        said = sandbox.take_printed()
-        raise SandboxError(f"The sandbox starts, but no Python in it: {error}\n{said}") from error
-    finally:
-        sandbox.end()
-
-
 def prove(examiner: Examiner) -> Examiner:
-    """Grade the reference solution and the released notebook; BundleError unless the grader can be trusted."""
+    """Grade the reference solution and the released notebook.
+
+    BundleError unless the grader can be trusted.
+    """
     done = dict(
         run(
             examiner,
@@ -83,7 +72,8 @@ def prove(examiner: Examiner) -> Examiner:
     solution, student = done["solution"], done["student"]
     questions = [q for q in examiner.bundle.questions if not q.manual]
     lost = [
-        f"  {q.name}: {solution.scores.get(q.name)} of {q.points:g}{_first_problem(solution, q.name)}"
+        f"  {q.name}: {solution.scores.get(q.name)} of "
+        f"{q.points:g}{_first_problem(solution, q.name)}"
         for q in questions
         if solution.scores.get(q.name) != q.points
     ]
@@ -109,7 +99,7 @@ def _first_problem(result: Result, question: str) -> str:
     return ""
 
 
-# --- the journal -----------------------------------------------------------------------------------
+# --- the journal ----------------------------------------------------------------------------------
 
 
 class Journal:
@@ -141,7 +131,7 @@ class Journal:
         os.close(self._file)
 
 
-# --- the examiners ---------------------------------------------------------------------------------
+# --- the examiners --------------------------------------------------------------------------------
 
 
 @dataclass
@@ -250,7 +240,7 @@ def _guarded(work: Callable[[], Result]) -> Result:
         return broken("the grader failed, see the log", traceback.format_exc()[-4000:])
 
 
-# --- a class ---------------------------------------------------------------------------------------
+# --- a class --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -276,7 +266,10 @@ def grade_all(
     jobs: int,
     done: Callable[[str], Any],
 ) -> list[Graded]:
-    """Every submission's result, in the order given; what stands in the journal is not graded again."""
+    """Every submission's result, in the order given.
+
+    What stands in the journal is not graded again.
+    """
     results: dict[str, Result] = {}
     todo: dict[str, list[Cell]] = {}
     waiting: dict[str, list[Submission]] = {}
@@ -284,7 +277,7 @@ def grade_all(
         if not submission.problem:
             try:
                 cells = read(submission.data, examiner.limits)
-            except NotANotebook as error:
+            except NotebookError as error:
                 submission.problem = str(error)
         if submission.problem:
             results[submission.student] = Result()

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from grading.limits import Limits
-from grading.notebook import Cell, NotANotebook, read
+from grading.notebook import Cell, NotebookError, read
 
 # The cells of the released notebook that are the checker's: set-up, checker, checks, hand-in.
 _MECHANICAL = re.compile(r"# Set-up|#@title Checker|grader\.(check|hand_in)\(")
@@ -87,7 +87,10 @@ class Bundle:
 
 
 def load(folder: Path) -> Bundle:
-    """The bundle in this folder; BundleError where something is missing or does not fit together."""
+    """The bundle in this folder.
+
+    BundleError where something is missing or does not fit together.
+    """
     limits = Limits()
     try:
         about = json.loads((folder / "assignment.json").read_text("utf-8"))
@@ -99,7 +102,7 @@ def load(folder: Path) -> Bundle:
         raise BundleError(
             f"{error.filename} cannot be read ({error.strerror}): make assignments writes it"
         ) from error
-    except (ValueError, NotANotebook) as error:
+    except (ValueError, NotebookError) as error:
         raise BundleError(f"{folder} holds a file that cannot be read: {error}") from error
     if about.get("format") != 1:
         raise BundleError(

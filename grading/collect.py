@@ -1,13 +1,14 @@
-"""Find the submissions: in a folder, in its sub-folders, in the zip files that course systems give out.
+"""Find the submissions: in folders, and in the zip files that course systems give out.
 
 Whose a file is stands in its name, as the systems write it:
 
-    Canvas      namewithoutblanks_LATE_USER_FILE_what-they-called-it.ipynb   (also anon_CODE_FILE_...)
-    Moodle      Full Name_PARTICIPANT_assignsubmission_file_what-they-called-it.ipynb, or a folder of that name
-    Gradescope  assignment_N_export/submission_ID/..., and submission_metadata.yml that says who ID is
+    Canvas      namewithoutblanks_LATE_USER_FILE_their-name.ipynb, anon_CODE_FILE_their-name.ipynb
+    Moodle      Full Name_PARTICIPANT_assignsubmission_file_their-name.ipynb, or a folder so called
+    Gradescope  assignment_N_export/submission_ID/..., and submission_metadata.yml: who ID is
     otherwise   student.ipynb, or student/anything.ipynb
 
-Nothing is unpacked to the disk, no link is followed, and what cannot be read becomes a row that says why.
+Nothing is unpacked to the disk, no link is followed, and what cannot be read becomes a row that
+says why.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ class Submission:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that may be a submission. `read(limit)` gives its bytes or raises _Unreadable."""
+    """A file that may be a submission. `read(limit)` gives its bytes or raises _UnreadableError."""
 
     path: PurePosixPath
     read: Callable[[int], bytes]
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     pass
 
 
@@ -84,13 +85,14 @@ def collect(place: Path, limits: Limits) -> list[Submission]:
             groups.setdefault(student, []).append(((order, str(file.path)), file, ids))
     if not groups:
         raise CollectError(
-            f"{place} holds no submission: notebooks (.ipynb), one folder a student, or the zip file "
+            f"{place} holds no submission: notebooks (.ipynb), one folder a student, or the zip "
+            f"file "
             f"that Canvas, Moodle or Gradescope gives out for the whole class"
         )
     return [_choose(student, groups[student], limits) for student in sorted(groups)]
 
 
-# --- walking ---------------------------------------------------------------------------------------
+# --- walking --------------------------------------------------------------------------------------
 
 
 def _walk(place: Path) -> Iterator[_File]:
@@ -148,14 +150,17 @@ def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
 
 
 def readable(name: str) -> str:
-    """A name from outside, without what cannot be shown or written: each such character becomes U+FFFD."""
+    """A name from outside, without what cannot be shown or written.
+
+    Each such character becomes U+FFFD.
+    """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:200]
 
 
 def _refuse(why: str) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
-        raise _Unreadable(why)
+        raise _UnreadableError(why)
 
     return read
 
@@ -167,12 +172,12 @@ def _reader(path: Path) -> Callable[[int], bytes]:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise _Unreadable("it is not a regular file")
+                    raise _UnreadableError("it is not a regular file")
                 data = file.read(limit + 1)
         except OSError as error:
-            raise _Unreadable(f"it cannot be read ({error.strerror})") from error
+            raise _UnreadableError(f"it cannot be read ({error.strerror})") from error
         if len(data) > limit:
-            raise _Unreadable(f"it has more than {limit // MIB} MB")
+            raise _UnreadableError(f"it has more than {limit // MIB} MB")
         return data
 
     return read
@@ -181,11 +186,11 @@ def _reader(path: Path) -> Callable[[int], bytes]:
 def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
         if member.flag_bits & 1:
-            raise _Unreadable("it is encrypted in its zip file")
+            raise _UnreadableError("it is encrypted in its zip file")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise _Unreadable("its zip file packs it in a way that is not read here")
+            raise _UnreadableError("its zip file packs it in a way that is not read here")
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise _Unreadable("it is a symbolic link, which is not followed")
+            raise _UnreadableError("it is a symbolic link, which is not followed")
         try:
             with archive.open(member) as file:
                 data = file.read(limit + 1)  # whatever size the zip file promises
@@ -197,15 +202,15 @@ def _unzipper(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[in
             RuntimeError,
             NotImplementedError,
         ) as error:
-            raise _Unreadable(f"it cannot be unpacked ({type(error).__name__})") from error
+            raise _UnreadableError(f"it cannot be unpacked ({type(error).__name__})") from error
         if len(data) > limit:
-            raise _Unreadable(f"it unpacks to more than {limit // MIB} MB")
+            raise _UnreadableError(f"it unpacks to more than {limit // MIB} MB")
         return data
 
     return read
 
 
-# --- whose -----------------------------------------------------------------------------------------
+# --- whose ----------------------------------------------------------------------------------------
 
 
 def _system(name: str) -> re.Match[str] | None:
@@ -215,7 +220,10 @@ def _system(name: str) -> re.Match[str] | None:
 def _whose(
     path: PurePosixPath, people: dict[str, list[dict[str, str]]]
 ) -> list[tuple[str, int, dict[str, str]]]:
-    """The student's name, the system's own number for the order, the ids; several for a group's file."""
+    """The student's name, the system's own number for the order, the ids.
+
+    Several for a group's file.
+    """
     for part in path.parts:
         if found := _MOODLE.fullmatch(part):
             ids = {"moodle": found["user"], "name": found["name"]}
@@ -244,7 +252,7 @@ def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dic
     for file in files:
         if file.path.name != _METADATA:
             continue
-        import yaml  # comes with the book's tools; only a Gradescope export needs it
+        import yaml  # type: ignore[import-untyped]  # comes with the book's tools; only a Gradescope export needs it
 
         try:
             metadata = yaml.safe_load(file.read(limits.notebook_bytes).decode("utf-8"))
@@ -258,7 +266,7 @@ def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dic
                     for s in entry[":submitters"]
                 ]
         except (
-            _Unreadable,
+            _UnreadableError,
             yaml.YAMLError,
             UnicodeDecodeError,
             AttributeError,
@@ -266,13 +274,14 @@ def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dic
             TypeError,
         ) as error:
             raise CollectError(
-                f"{file.path} cannot be read ({type(error).__name__}): without it nobody knows whose the "
+                f"{file.path} cannot be read ({type(error).__name__}): without it nobody knows "
+                f"whose the "
                 f"submissions are. Take it out of the folder to grade them under their numbers"
             ) from error
     return people
 
 
-# --- the one that counts ----------------------------------------------------------------------------
+# --- the one that counts --------------------------------------------------------------------------
 
 
 def _choose(
@@ -288,17 +297,18 @@ def _choose(
     if others:
         how = "the newest by its number" if order else "the last by its name"
         submission.notes.append(
-            f"{len(candidates)} files were handed in; graded is {how}, {file.path.name}; not graded: {', '.join(others[:5])}"
+            f"{len(candidates)} files were handed in; graded is {how}, {file.path.name}; not "
+            f"graded: {', '.join(others[:5])}"
         )
     try:
         if not notebooks and file.path.suffix.lower() == ".zip":
             submission.data = _from_zip(file.read(_ZIP_BYTES), submission, limits)
         elif not notebooks:
             file.read(limits.notebook_bytes)  # what cannot be read at all says so
-            raise _Unreadable(f"it is no notebook (.ipynb) but {file.path.name}")
+            raise _UnreadableError(f"it is no notebook (.ipynb) but {file.path.name}")
         else:
             submission.data = file.read(limits.notebook_bytes)
-    except _Unreadable as error:
+    except _UnreadableError as error:
         submission.problem = str(error)
     return submission
 
@@ -313,9 +323,9 @@ def _from_zip(data: bytes, submission: Submission, limits: Limits) -> bytes:
     try:
         files = list(_members(zipfile.ZipFile(BytesIO(data)), PurePosixPath()))
     except (zipfile.BadZipFile, OSError, CollectError, ValueError, NotImplementedError) as error:
-        raise _Unreadable("it is a zip file that cannot be read") from error
+        raise _UnreadableError("it is a zip file that cannot be read") from error
     notebooks = [file for file in files if file.path.suffix.lower() == ".ipynb"]
     if len(notebooks) != 1:
-        raise _Unreadable(f"it is a zip file with {len(notebooks)} notebooks in it, not one")
+        raise _UnreadableError(f"it is a zip file with {len(notebooks)} notebooks in it, not one")
     submission.source += f", in it {notebooks[0].path}"
     return notebooks[0].read(limits.notebook_bytes)

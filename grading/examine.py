@@ -1,7 +1,8 @@
 """Examine one submission: run it in a session, run the tests outside, and say what came of it.
 
-The rule that scores hang on: AssertionError and StudentError mean that the test failed, and their words are feedback.
-Anything else that a test raises is the grader's own fault: the question gets no score, and a person must look.
+The rule that scores hang on: AssertionError and StudentError mean that the test failed, and their
+words are feedback. Anything else that a test raises is the grader's own fault: the question gets no
+score, and a person must look.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from grading.bundle import Bundle, Case, Question
 from grading.limits import Limits
 from grading.notebook import Cell
 from grading.sandbox import Sandbox
-from grading.session import Function, Hang, OutOfBudget, Session, Undefined
+from grading.session import BudgetError, Function, HangError, Session, UndefinedError
 from grading.values import StudentError
 
 PASSED, FAILED, NOT_RUN, GRADER = "passed", "failed", "not run", "grader"
@@ -64,7 +65,10 @@ class Result:
 
 
 class TestTooLong(BaseException):
-    """A test computed for too long on the trusted side: no `except Exception` of a test holds it up."""
+    """A test computed for too long on the trusted side.
+
+    No `except Exception` of a test holds it up.
+    """
 
 
 def examine(
@@ -74,7 +78,10 @@ def examine(
     start: Callable[[], Sandbox],
     kinds: dict[str, str],
 ) -> Result:
-    """Grade the cells of one notebook. `kinds` says what the reference solution defines under each name."""
+    """Grade the cells of one notebook.
+
+    `kinds` says what the reference solution defines under each name.
+    """
     result = Result(kinds=dict(kinds))
     session = Session(bundle.to_run(cells), limits, start)
     try:
@@ -108,13 +115,13 @@ def _examine_question(question: Question, session: Session, limits: Limits, resu
                 }
                 case.function(**arguments)
             outcome.state, outcome.message = PASSED, case.success_message or ""
-        except OutOfBudget as error:
+        except BudgetError as error:
             outcome.message = spent = str(error)
         except (AssertionError, StudentError) as error:
             outcome.state = FAILED
             _say(outcome, case, error)
-            hangs += isinstance(error, Hang)
-            if isinstance(error, Undefined):
+            hangs += isinstance(error, HangError)
+            if isinstance(error, UndefinedError):
                 missing[error.name] = None
         except (Exception, TestTooLong) as error:
             outcome.state = GRADER
@@ -172,7 +179,10 @@ def _argument(name: str, session: Session, kinds: dict[str, str]) -> object:
 
 @contextlib.contextmanager
 def _cpu_limit(seconds: float) -> Iterator[None]:
-    """TestTooLong when the trusted side has computed this long: the wait for a worker does not count."""
+    """TestTooLong when the trusted side has computed this long.
+
+    The wait for a worker does not count.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TestTooLong(f"the test computed for more than {seconds:g} seconds")

@@ -1,11 +1,13 @@
-"""Gradescope: `python -m grading.gradescope 1` writes gradescope.zip, to be uploaded as the assignment's autograder.
+"""Gradescope: `python -m grading.gradescope 1` writes gradescope.zip, to be uploaded as the
+assignment's autograder.
 
-In Gradescope's container no namespaces can be made, so there is no bubblewrap. Students' code runs as a user that owns
-nothing, with limits and the filter of system calls (no sockets but local ones); the tests stay outside, in files that
-this user cannot read. What it can read besides is the container, which is thrown away after each submission.
+In Gradescope's container no namespaces can be made, so there is no bubblewrap. Students' code runs
+as a user that owns nothing, with limits and the filter of system calls (no sockets but local ones);
+the tests stay outside, in files that this user cannot read. What it can read besides is the
+container, which is thrown away after each submission.
 
-The scores are those of `python -m grading`: the same examiner gives them. Written answers are left to Gradescope's own
-pages for grading by hand.
+The scores are those of `python -m grading`: the same examiner gives them. Written answers are left
+to Gradescope's own pages for grading by hand.
 """
 
 from __future__ import annotations
@@ -17,17 +19,18 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from grading.batch import Examiner, prove, run, try_sandbox
+from grading.batch import Examiner, prove, run
 from grading.bundle import Bundle, BundleError, load
 from grading.examine import Result
 from grading.limits import Limits
-from grading.notebook import NotANotebook, read
+from grading.notebook import NotebookError, read
 from grading.report import number
-from grading.sandbox import SandboxError
+from grading.sandbox import SandboxError, try_sandbox
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LOUD = (
-    "GRADED WITHOUT BUBBLEWRAP: this container allows no namespaces. Students' code ran as a user of its own, with "
+    "GRADED WITHOUT BUBBLEWRAP: this container allows no namespaces. Students' code ran as a user "
+    "of its own, with "
     "limits, without a network, and without a sandbox around what it can read."
 )
 _SETUP = """\
@@ -36,25 +39,28 @@ _SETUP = """\
 set -eu
 root="${{AUTOGRADER_ROOT:-/autograder}}"
 new_enough() {{ "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }}
-find_python() {{ for p in python3 python3.13 python3.12 python3.11; do new_enough "$p" && echo "$p" && return; done; }}
+find_python() {{
+  for p in python3 python3.13 python3.12 python3.11; do new_enough "$p" && echo "$p" && return; done
+}}
 python="$(find_python)" || true
 if [ -z "$python" ]; then
   apt-get update && apt-get install -y python3.11 python3.11-venv
   python="$(find_python)"
 fi
-"$python" -m venv --without-pip "$root/python" || {{
-  apt-get update && apt-get install -y python3-venv && "$python" -m venv --without-pip "$root/python"; }}
+"$python" -m venv --without-pip "$root/python"
 {install}
 # The tests and the solution are nobody's but root's.
 chmod -R go= "$root/source"
 """
 _INSTALL = """\
-"$python" -m ensurepip --version >/dev/null || apt-get install -y python3-pip
-"$root/python/bin/python" -m ensurepip
+"$root/python/bin/python" -m ensurepip || {{
+  apt-get update && apt-get install -y python3-venv && "$root/python/bin/python" -m ensurepip; }}
 "$root/python/bin/python" -m pip install --no-cache-dir {needs}"""
 _RFLIB = """\
-cp -r "$root/source/rflib" "$("$root/python/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
-chmod -R go+rX "$root/python\""""
+purelib='import sysconfig; print(sysconfig.get_path("purelib"))'
+cp -r "$root/source/rflib" "$("$root/python/bin/python" -c "$purelib")"
+chmod -R go+rX "$root/python"
+"""
 _RUN = """\
 #!/usr/bin/env bash
 # Gradescope runs this for each submission, as root.
@@ -100,13 +106,16 @@ def _setup(bundle: Bundle) -> str:
 
 
 def grade(root: Path, limits: Limits) -> dict[str, Any]:
-    """What results.json holds for the submission in this container; raises where the grader itself fails."""
+    """What results.json holds for the submission in this container.
+
+    Raises where the grader itself fails.
+    """
     bundle = load(root / "source" / "bundle")
-    try_sandbox(limits, None)
+    try_sandbox(None, limits)
     examiner = prove(Examiner(bundle, limits, None))
     try:
         cells = read(_submitted(root / "submission", bundle, limits), limits)
-    except NotANotebook as error:
+    except NotebookError as error:
         words = f"Nothing was graded: {error}. Hand in {bundle.notebook}."
         return {
             "score": 0,
@@ -127,11 +136,14 @@ def _submitted(folder: Path, bundle: Bundle, limits: Limits) -> bytes:
         if len(found) == 1:
             with found[0].open("rb") as file:
                 return file.read(limits.notebook_bytes + 1)
-    raise NotANotebook(f"{len(there)} notebooks were handed in, one is needed")
+    raise NotebookError(f"{len(there)} notebooks were handed in, one is needed")
 
 
 def results(bundle: Bundle, result: Result) -> dict[str, Any]:
-    """An examiner's result in Gradescope's form. Hidden tests say their words when the scores are published."""
+    """An examiner's result in Gradescope's form.
+
+    Hidden tests say their words when the scores are published.
+    """
     tests = []
     for question in bundle.questions:
         blank = not question.manual and result.scores.get(question.name) is None
@@ -179,7 +191,8 @@ def main(words: list[str]) -> int:
         try:
             text = json.dumps(grade(root, Limits()), indent=1)
         except (BundleError, SandboxError) as error:
-            # Without a results file Gradescope says that the autograder failed, which is true, and gives no zero.
+            # Without a results file Gradescope says that the autograder failed, which is true, and
+            # gives no zero.
             print(error)
             return 1
         (root / "results").mkdir(exist_ok=True)
@@ -191,13 +204,13 @@ def main(words: list[str]) -> int:
             "usage: python -m grading.gradescope ASSIGNMENT (its number, its name, or its bundle)"
         )
         return 4
-    from grading.__main__ import Refused, find_bundle
+    from grading.__main__ import CommandError, find_bundle
 
     try:
         folder = find_bundle(words[0])
         out = folder.parent / "gradescope.zip"
         build(folder, out)
-    except (Refused, BundleError) as error:
+    except (CommandError, BundleError) as error:
         print(error, file=sys.stderr)
         return 4
     print(f"{out} is written. In Gradescope: Configure Autograder, upload it, build.")

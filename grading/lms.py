@@ -1,10 +1,11 @@
-"""Scores for Canvas and Moodle: the sheet that the system itself gave out, with the scores filled in.
+"""Scores for Canvas and Moodle: the sheet that the system gave out, with the scores filled in.
 
-    Canvas   Grades > Export > Export Entire Gradebook. Students are found by the column ID (Canvas writes it into the
-             names of the files that it gives out), else by SIS Login ID or SIS User ID; the assignment by its title.
-    Moodle   the assignment > Download grading worksheet (turn on "Offline grading worksheet" in its settings).
-             Students are found by Identifier ("Participant 123"; the number stands in the names of the files), else by
-             Email address.
+    Canvas   Grades > Export > Export Entire Gradebook. Students are found by the column ID (Canvas
+             writes it into the names of the files that it gives out), else by SIS Login ID or SIS
+             User ID; the assignment by its title.
+    Moodle   the assignment > Download grading worksheet (turn on "Offline grading worksheet" in its
+             settings). Students are found by Identifier ("Participant 123"; the number stands in
+             the names of the files), else by Email address.
 
 Only complete rows of status ok are filled in; the rest is left as it was and named in the log.
 """
@@ -73,15 +74,15 @@ def _fill(
         for name in names(line):
             by_name[name] = None if name in by_name else line  # two of one name: neither
     for row in rows:
-        line = next((found for key in keys(row) if (found := by_name.get(key))), None)
-        if line is None:
+        places = [there for key in keys(row) if (there := by_name.get(key)) is not None]
+        if not places:
             left_out.append(f"{row.student}: not in the sheet")
         elif row.total is None:
             left_out.append(f"{row.student}: no total yet ({row.status})")
         elif not row.good and not accept:
             left_out.append(f"{row.student}: {row.status}")
         else:
-            line[column] = number(row.total)
+            places[0][column] = number(row.total)
     return left_out
 
 

@@ -1,4 +1,7 @@
-"""Notebooks as the grader reads them: strictly, without nbformat, because students' files are no notebooks at times."""
+"""Notebooks as the grader reads them.
+
+Strictly, without nbformat, because students' files are no notebooks at times.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,10 @@ from typing import Any
 
 from grading.limits import Limits
 
-
 _OTHERS = {b"PK": "a zip or an office file", b"%PDF": "a PDF", b"\x1f\x8b": "a gzip file"}
 
 
-class NotANotebook(Exception):
+class NotebookError(Exception):
     """What was handed in cannot be read as a notebook; the message says why."""
 
 
@@ -28,23 +30,23 @@ class Cell:
 
 
 def read(data: bytes, limits: Limits) -> list[Cell]:
-    """The cells of a notebook file; NotANotebook where it is none."""
+    """The cells of a notebook file; NotebookError where it is none."""
     if not data.strip():
-        raise NotANotebook("the file is empty")
+        raise NotebookError("the file is empty")
     if len(data) > limits.notebook_bytes:
-        raise NotANotebook(f"the file has more than {limits.notebook_bytes >> 20} MB")
+        raise NotebookError(f"the file has more than {limits.notebook_bytes >> 20} MB")
     for start, name in _OTHERS.items():
         if data.startswith(start):
-            raise NotANotebook(f"the file is not a notebook but {name}")
+            raise NotebookError(f"the file is not a notebook but {name}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NotANotebook("the file is not UTF-8 text") from error
+        raise NotebookError("the file is not UTF-8 text") from error
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
         what = f"{error}" if isinstance(error, ValueError) else "nested too deeply"
-        raise NotANotebook(f"the file is not a notebook: no JSON ({what[:100]})") from error
+        raise NotebookError(f"the file is not a notebook: no JSON ({what[:100]})") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         old = isinstance(notebook, dict) and "worksheets" in notebook
         why = (
@@ -52,20 +54,20 @@ def read(data: bytes, limits: Limits) -> list[Cell]:
             if old
             else "it has no cells"
         )
-        raise NotANotebook(f"the file is not a notebook that can be read: {why}")
+        raise NotebookError(f"the file is not a notebook that can be read: {why}")
     if len(notebook["cells"]) > limits.cells:
-        raise NotANotebook(f"the notebook has more than {limits.cells} cells")
+        raise NotebookError(f"the notebook has more than {limits.cells} cells")
     return [_cell(cell, number) for number, cell in enumerate(notebook["cells"], 1)]
 
 
 def _cell(cell: Any, number: int) -> Cell:
     if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
-        raise NotANotebook(f"cell {number} is not a cell")
+        raise NotebookError(f"cell {number} is not a cell")
     source = cell.get("source", "")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if not isinstance(source, str):
-        raise NotANotebook(f"the source of cell {number} is not text")
+        raise NotebookError(f"the source of cell {number} is not text")
     # Half a surrogate pair cannot be compiled, printed or written.
     source = source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return Cell(cell["cell_type"], source)

@@ -1,4 +1,7 @@
-"""What comes out: scores.csv, a page per student, the written answers for the person who grades them."""
+"""What comes out.
+
+Scores.csv, a page per student, the written answers for the person who grades them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def number(value: float) -> str:
     return f"{value:.10g}"
 
 
-# --- csv -------------------------------------------------------------------------------------------
+# --- csv ------------------------------------------------------------------------------------------
 
 
 def harmless(text: str) -> str:
@@ -51,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-# --- what a person graded --------------------------------------------------------------------------
+# --- what a person graded -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ class ByHand:
 def read_manual(
     path: Path, bundle: Bundle, students: Iterable[str]
 ) -> dict[tuple[str, str], ByHand]:
-    """The filled lines of manual.csv by student and question. Any question may be overruled in it."""
+    """The filled lines of manual.csv by student and question.
+
+    Any question may be overruled in it.
+    """
     if not path.exists():
         return {}
     most = {question.name: question.points for question in bundle.questions}
@@ -108,7 +114,10 @@ def read_manual(
 
 
 def write_manual(path: Path, bundle: Bundle, graded: Sequence[Graded]) -> None:
-    """A line for each written answer. Lines that are there stay as they are; missing ones are added."""
+    """A line for each written answer.
+
+    Lines that are there stay as they are; missing ones are added.
+    """
     questions = [q.name for q in bundle.questions if q.manual]
     if not questions:
         return
@@ -125,7 +134,7 @@ def write_manual(path: Path, bundle: Bundle, graded: Sequence[Graded]) -> None:
     write_csv(path, [MANUAL_HEADER, *rows])
 
 
-# --- rows ------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,7 @@ def write_scores(path: Path, bundle: Bundle, rows: Sequence[Row]) -> None:
     write_csv(path, table)
 
 
-# --- pages -----------------------------------------------------------------------------------------
+# --- pages ----------------------------------------------------------------------------------------
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -208,11 +217,10 @@ _PAGE = """\
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; border-left: .25rem solid; padding-left: .75rem; margin: .5rem 0; }}
-table {{ border-collapse: collapse; }} th, td {{ text-align: left; padding: .2rem 1rem .2rem 0; }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 1rem; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0; }}
+pre {{ border-left: .25rem solid; padding-left: .75rem; }}
 li {{ margin: .5rem 0; }}
-@media print {{ details {{ display: block; }} }}
 </style>
 </head>
 <body>
@@ -269,7 +277,8 @@ def feedback(bundle: Bundle, row: Row, limits: Limits) -> str:
                 parts.append(f"<p>It stopped:</p>{_pre(cell['error'])}")
             if cell["left_out"]:
                 parts.append(
-                    f"<p>Left out, because it is not Python:</p>{_pre(chr(10).join(cell['left_out']))}"
+                    f"<p>Left out, because it is not "
+                    f"Python:</p>{_pre(chr(10).join(cell['left_out']))}"
                 )
             if cell["printed"].strip():
                 parts.append(f"<p>It printed:</p>{_pre(cell['printed'])}")
@@ -293,7 +302,8 @@ def _question(question: Question, row: Row, outcomes: list[Outcome]) -> list[str
             state = {"grader": "could not be judged"}.get(outcome.state, outcome.state)
             earned = outcome.points if outcome.state == "passed" else 0
             parts.append(
-                f"<li>{mark} {_safe(outcome.title)}: {state} ({number(earned)} of {number(outcome.points)})"
+                f"<li>{mark} {_safe(outcome.title)}: {state} ({number(earned)} of "
+                f"{number(outcome.points)})"
                 f"{_pre(outcome.message)}"
             )
             if outcome.printed.strip():
@@ -336,7 +346,8 @@ def write_written(path: Path, bundle: Bundle, rows: Sequence[Row]) -> None:
     ]
     for question in questions:
         parts.append(
-            f"<h2>{_safe(question.name)}: {_safe(question.title)}, {number(question.points)} points</h2>"
+            f"<h2>{_safe(question.name)}: {_safe(question.title)}, {number(question.points)} "
+            f"points</h2>"
         )
         for row in rows:
             answer = row.graded.result.written.get(question.name)

@@ -1,15 +1,17 @@
 """Workers in sandboxes, and their end.
 
-bubblewrap makes the nursery's sandbox: a read-only system, no network, no process of the machine, no environment but
-what stands in `_ENVIRONMENT`. In it each worker gets namespaces and a small /tmp of its own (`worker.nest`) and gives
-up every capability. Limits that the kernel keeps per process are taken by `worker.confine`; what counts in sum (memory,
-processes, what was printed) is watched here, by the parent.
+bubblewrap makes the nursery's sandbox: a read-only system, no network, no process of the machine,
+no environment but what stands in `_ENVIRONMENT`. In it each worker gets namespaces and a small /tmp
+of its own (`worker.nest`) and gives up every capability. Limits that the kernel keeps per process
+are taken by `worker.confine`; what counts in sum (memory, processes, what was printed) is watched
+here, by the parent.
 
-Started by root, no user namespace is made: the worker becomes an ordinary user whose number nobody else has, because
-the kernel counts processes of root without a limit. Started by an ordinary user, bubblewrap makes one.
+Started by root, no user namespace is made: the worker becomes an ordinary user whose number nobody
+else has, because the kernel counts processes of root without a limit. Started by an ordinary user,
+bubblewrap makes one.
 
-Without a nursery (`nursery=None`) a worker runs with limits and the filter of system calls only. That is for containers
-that are thrown away, and for those who ask for it.
+Without a nursery (`nursery=None`) a worker runs with limits and the filter of system calls only.
+That is for containers that are thrown away, and for those who ask for it.
 """
 
 from __future__ import annotations
@@ -27,12 +29,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from grading import syscalls
 from grading.limits import DEPTH, DIGITS, Limits
-from grading.values import BadValue, parse
+from grading.values import WireError, parse
 
 WORKER = Path(__file__).with_name("worker.py")
 _FIRST_USER = (
@@ -59,11 +62,13 @@ _ENVIRONMENT = {
 REMEDY = """\
 Students' code is run by the grader only inside a sandbox, and for that bubblewrap must work.
 What to do:
-  - install it: make sandbox (as root), or apt install bubblewrap, dnf install bubblewrap, pacman -S bubblewrap;
-  - where it is installed and refused: an ordinary user needs user namespaces (sysctl kernel.unprivileged_userns_clone=1;
-    on Ubuntu 24.04 and newer also sysctl kernel.apparmor_restrict_unprivileged_userns=0);
-    in a container, grade outside of it, or start it with the right to make namespaces
-    (docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --cap-add SYS_ADMIN);
+  - install it: make sandbox, or apt install bubblewrap, dnf install bubblewrap,
+    pacman -S bubblewrap;
+  - where it is installed and refused: an ordinary user needs user namespaces
+    (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu 24.04 and newer also
+    sysctl kernel.apparmor_restrict_unprivileged_userns=0); in a container, grade outside
+    of it, or start it with the right to make namespaces (docker run --cap-add SYS_ADMIN
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined);
   - on macOS and Windows: grade in a Linux virtual machine (WSL 2 is one);
   - where you trust every student with this machine, their classmates' scores and the hidden tests:
     --without-sandbox-i-trust-every-student"""
@@ -73,8 +78,11 @@ class SandboxError(Exception):
     """There is no sandbox here; the message says why and what to do."""
 
 
-class WorkerDied(Exception):
-    """The worker is gone, or was ended; the message says why, `suspicious` whether a person should look."""
+class WorkerError(Exception):
+    """The worker is gone, or was ended.
+
+    The message says why, `suspicious` whether a person should look.
+    """
 
     def __init__(self, reason: str, *, hung: bool = False, suspicious: bool = False) -> None:
         super().__init__(reason)
@@ -125,7 +133,7 @@ class Nursery:
                 *_pairs("--setenv", list(_ENVIRONMENT.items())),
                 *("--", sys.executable, "-s", "-P", "/grading/worker.py", json.dumps(setup)),
             ]
-            self._errors = tempfile.TemporaryFile()
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -162,7 +170,10 @@ class Nursery:
 
 
 class Sandbox:
-    """One running worker. `ask` sends a request and waits for its answer; `end` leaves nothing behind."""
+    """One running worker.
+
+    `ask` sends a request and waits for its answer; `end` leaves nothing behind.
+    """
 
     def __init__(self, limits: Limits, nursery: Nursery | None) -> None:
         self.limits = limits
@@ -210,7 +221,8 @@ class Sandbox:
             "RLIMIT_MEMLOCK": 1 << 16,
             "RLIMIT_MSGQUEUE": 0,
             "RLIMIT_NOFILE": limits.descriptors,
-            # Without a user of its own the kernel may count what that user runs elsewhere; `_watch` counts exactly.
+            # Without a user of its own the kernel may count what that user runs elsewhere; `_watch`
+            # counts exactly.
             "RLIMIT_NPROC": limits.processes + (0 if self._user else _tasks_of(os.getuid())),
         }
         return {
@@ -224,7 +236,10 @@ class Sandbox:
         }
 
     def _await_birth(self, nursery: Nursery) -> None:
-        """The first process inside says that it lives; the kernel says which number it has out here."""
+        """The first process inside says that it lives.
+
+        The kernel says which number it has out here.
+        """
         ready, _, _ = select.select([self._life], [], [], self.limits.start_s)
         ancillary: list[Any] = []
         if ready:
@@ -234,7 +249,8 @@ class Sandbox:
             if kind == socket.SCM_CREDENTIALS:
                 self.root = struct.unpack("3i", data)[0]
         if self.root:
-            # Numbers are used again, descriptors are not: this one stays its own after it has ended.
+            # Numbers are used again, descriptors are not: this one stays its own after it has
+            # ended.
             with contextlib.suppress(ProcessLookupError):
                 self._first = os.pidfd_open(self.root)
         if self._first is None:
@@ -263,7 +279,7 @@ class Sandbox:
     # --- talk ------------------------------------------------------------------------------------
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The answer to a request; WorkerDied where there is none in time."""
+        """The answer to a request; WorkerError where there is none in time."""
         self._next += 1
         number = f"{self._next}-{os.urandom(8).hex()}"
         body = json.dumps({"id": number, **request}).encode()
@@ -272,14 +288,14 @@ class Sandbox:
         while True:
             now = time.monotonic()
             if now >= end:
-                raise WorkerDied(f"it took longer than {seconds:g} seconds", hung=True)
+                raise WorkerError(f"it took longer than {seconds:g} seconds", hung=True)
             if now >= self._look:
                 self._watch()
                 self._look = now + _WATCH_S
             wanted = min(end, self._look) - now
-            readable, writable, _ = select.select(
-                [self._socket, self._out], [self._socket] if pending else [], [], max(wanted, 0)
-            )
+            sources: list[Any] = [self._socket, self._out]
+            sinks: list[Any] = [self._socket] if pending else []
+            readable, writable, _ = select.select(sources, sinks, [], max(wanted, 0))
             if self._out in readable:
                 self._drain()
             if writable:
@@ -302,7 +318,7 @@ class Sandbox:
                 answer = self._frame()
                 if answer is not None:
                     if pending or answer.get("id") != number or self._input:
-                        raise WorkerDied("it broke the protocol of the pipe", suspicious=True)
+                        raise WorkerError("it broke the protocol of the pipe", suspicious=True)
                     self._drain()
                     return answer
 
@@ -311,15 +327,15 @@ class Sandbox:
             return None
         (length,) = struct.unpack(">I", self._input[:4])
         if length > self.limits.frame_bytes:
-            raise WorkerDied("it announced an answer that is too large", suspicious=True)
+            raise WorkerError("it announced an answer that is too large", suspicious=True)
         if len(self._input) < 4 + length:
             return None
         frame = bytes(self._input[4 : 4 + length])
         del self._input[: 4 + length]
         try:
             return parse(frame)
-        except BadValue as error:
-            raise WorkerDied(
+        except WireError as error:
+            raise WorkerError(
                 f"it broke the protocol of the pipe: {error}", suspicious=True
             ) from error
 
@@ -337,7 +353,7 @@ class Sandbox:
                 self.printed += part[: 4 * self.limits.printed_kept]
             if self._printed_bytes > self.limits.printed_bytes:
                 most = self.limits.printed_bytes >> 20
-                raise WorkerDied(f"it printed more than {most} MB", suspicious=True)
+                raise WorkerError(f"it printed more than {most} MB", suspicious=True)
 
     def take_printed(self) -> str:
         """What was printed since the last time, cut where it is long."""
@@ -346,15 +362,15 @@ class Sandbox:
         kept = self.limits.printed_kept
         return text if len(text) <= kept else text[:kept] + "\n... (cut)"
 
-    def _ended(self) -> WorkerDied:
+    def _ended(self) -> WorkerError:
         """Why a worker that closed its pipe ended."""
         code = self._exit_code()
         if code is None:
-            return WorkerDied("it closed the pipe to the grader", suspicious=True)
+            return WorkerError("it closed the pipe to the grader", suspicious=True)
         if code < 0:
             with contextlib.suppress(ValueError):
-                return WorkerDied(f"it was ended by {signal.Signals(-code).name}", suspicious=True)
-        return WorkerDied(f"it ended its process (exit status {code})", suspicious=True)
+                return WorkerError(f"it was ended by {signal.Signals(-code).name}", suspicious=True)
+        return WorkerError(f"it ended its process (exit status {code})", suspicious=True)
 
     def _exit_code(self) -> int | None:
         if self._process is not None:
@@ -389,11 +405,11 @@ class Sandbox:
                 memory += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * page
                 threads += int(_stat(process)[17])
         if memory > limits.memory:
-            raise WorkerDied(
+            raise WorkerError(
                 f"it used more than {limits.memory >> 20} MB of memory", suspicious=True
             )
         if threads > limits.processes + 1:  # the namespace's first process is ours
-            raise WorkerDied(f"it ran more than {limits.processes} processes", suspicious=True)
+            raise WorkerError(f"it ran more than {limits.processes} processes", suspicious=True)
 
     def end(self) -> None:
         """End the worker and every process that came of it, and wait until they are gone."""
@@ -406,10 +422,13 @@ class Sandbox:
         os.close(self._out)
 
     def _end_namespace(self, gone: int) -> None:
-        """The first process takes all others of its namespace with it: when it is gone, they are."""
+        """The first process takes all others of its namespace with it.
+
+        When it is gone, they are.
+        """
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(gone, signal.SIGKILL)
-        select.select([gone], [], [], 10)
+        select.select([gone], [], [], 10.0)
         os.close(gone)
 
     def _end_bare(self, worker: subprocess.Popen[bytes]) -> None:
@@ -433,6 +452,20 @@ class Sandbox:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def try_sandbox(nursery: Nursery | None, limits: Limits) -> None:
+    """SandboxError unless a worker starts, answers and ends here."""
+    if nursery is not None:
+        nursery.ensure()
+    sandbox = Sandbox(limits, nursery)
+    try:
+        sandbox.ask({"do": "hello"}, limits.start_s)
+    except WorkerError as error:
+        said = sandbox.take_printed()
+        raise SandboxError(f"The sandbox starts, but no Python in it: {error}\n{said}") from error
+    finally:
+        sandbox.end()
+
+
 def _namespaces(root: bool) -> list[str]:
     shared = [
         "--unshare-pid",
@@ -450,7 +483,10 @@ def _namespaces(root: bool) -> list[str]:
 
 
 def shown() -> list[Path]:
-    """The folders of this machine that are to be seen inside: the system's programs and this Python."""
+    """The folders of this machine that are to be seen inside.
+
+    The system's programs and this Python.
+    """
     places = [Path("/usr"), Path(sys.base_prefix), Path(sys.prefix)]
     inside = {p for p in places for q in places if p != q and p.is_relative_to(q)}
     return [place for place in dict.fromkeys(places) if place not in inside]
@@ -482,7 +518,7 @@ def _pairs(option: str, pairs: list[tuple[str, str]]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _readable(data: bytes) -> Any:
+def _readable(data: bytes) -> Iterator[int]:
     """A descriptor from which a child can read the data."""
     with tempfile.TemporaryFile() as file:
         file.write(data)
@@ -520,3 +556,23 @@ def _tasks_of(user: int) -> int:
                 if os.stat(f"/proc/{name}").st_uid == user:
                     count += int(_stat(int(name))[17])
     return count
+
+
+def _get() -> int:
+    """`make sandbox`: install bubblewrap where that can be done without asking, and try it."""
+    if shutil.which("bwrap") is None and shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "install", "-y", "bubblewrap"], check=False)
+    nursery = Nursery(Limits())
+    try:
+        try_sandbox(nursery, Limits())
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return 3
+    finally:
+        nursery.end()
+    print("bubblewrap works: students' code can be confined on this machine.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_get())

@@ -1,4 +1,7 @@
-"""One student's notebook, kept running: workers come and go, the notebook's state is played again."""
+"""One student's notebook, kept running.
+
+Workers come and go, the notebook's state is played again.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,23 @@ from typing import Any
 
 from grading.limits import Limits
 from grading.notebook import Cell
-from grading.sandbox import Sandbox, WorkerDied
+from grading.sandbox import Sandbox, WorkerError
 from grading.values import (
-    BadValue,
-    Callable_,
+    CallableHandle,
     Handle,
     StudentError,
+    WireError,
     decode,
     encode,
     parse_error,
 )
 
 
-class OutOfBudget(StudentError):
-    """The submission has used up its time or its workers: what follows is not run, and a person must look."""
+class BudgetError(StudentError):
+    """The submission has used up its time or its workers.
+
+    What follows is not run, and a person must look.
+    """
 
 
 @dataclass
@@ -75,7 +81,7 @@ class Session:
         """A worker in which every cell was run that can be."""
         while self._worker is None:
             if self.deaths > self.limits.deaths:
-                raise OutOfBudget(
+                raise BudgetError(
                     f"not run: {self.deaths} processes of this notebook had hung or died"
                 )
             self._worker = self._start()
@@ -92,7 +98,7 @@ class Session:
         note = self.notes.setdefault(number, CellNote(number))
         try:
             answer = self._ask({"do": "cell", "number": number, "source": cell.source})
-        except WorkerDied as death:
+        except WorkerError as death:
             note.error = f"the cell was ended: {death}"
             note.printed = note.printed or self._lost_output
             self._skip.add(number)
@@ -121,12 +127,15 @@ class Session:
     _lost_output = ""
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request on the student's time. When the worker dies it is ended, and the next one starts afresh."""
+        """One request on the student's time.
+
+        When the worker dies it is ended, and the next one starts afresh.
+        """
         worker = self._worker
         assert worker is not None
         left = self.limits.student_s - self._used
         if left <= 0:
-            raise OutOfBudget(
+            raise BudgetError(
                 f"not run: the notebook had used up its {self.limits.student_s:g} seconds"
             )
         began = time.monotonic()
@@ -134,35 +143,35 @@ class Session:
             answer = worker.ask(request, min(self.limits.call_s, left))
             self._check(answer)
             return answer
-        except (WorkerDied, BadValue) as error:
+        except (WorkerError, WireError) as error:
             self.deaths += 1
             self._lost_output = worker.take_printed()
             self.close()
-            if isinstance(error, WorkerDied):
+            if isinstance(error, WorkerError):
                 raise
-            raise WorkerDied(
+            raise WorkerError(
                 f"it broke the protocol of the pipe: {error}", suspicious=True
             ) from error
         finally:
             self._used += time.monotonic() - began
 
     def _check(self, answer: dict[str, Any]) -> None:
-        """BadValue unless it is an answer: then the worker is not to be believed any more."""
+        """WireError unless it is an answer: then the worker is not to be believed any more."""
         if set(answer) == {"id", "ok"}:
             decode(answer["ok"], self._number)
         elif set(answer) == {"id", "error"}:
             parse_error(answer)
         else:
-            raise BadValue("neither a value nor an error")
+            raise WireError("neither a value nor an error")
 
     def _request(self, name: str, request: dict[str, Any]) -> object:
         try:
             answer = self._ask(request)
-        except WorkerDied as death:
+        except WorkerError as death:
             self.printed += self._lost_output
             if death.suspicious:
                 self._suspect(f"`{name}`: {death}")
-            raise Hang(f"your `{name}` was ended: {death}") from death
+            raise HangError(f"your `{name}` was ended: {death}") from death
         assert self._worker is not None
         self.printed += self._worker.take_printed()
         if "error" in answer:
@@ -179,11 +188,11 @@ class Session:
         self.ready()
         found = self._request(name, {"do": "get", "name": name})
         if found == ():
-            raise Undefined(f"`{name}` is not defined in your notebook", name)
+            raise UndefinedError(f"`{name}` is not defined in your notebook", name)
         if not (isinstance(found, tuple) and len(found) == 1):
             raise StudentError(f"`{name}` could not be read")
         value = found[0]
-        return Function(self, name) if isinstance(value, Callable_) else value
+        return Function(self, name) if isinstance(value, CallableHandle) else value
 
     def call(
         self, name: str, handle: Handle | None, args: tuple[object, ...], kwargs: dict[str, object]
@@ -202,7 +211,7 @@ class Session:
                 "kwargs": {key: encode(arg, number) for key, arg in kwargs.items()},
             },
         )
-        return value.handle if isinstance(value, Callable_) else value
+        return value.handle if isinstance(value, CallableHandle) else value
 
     def take_printed(self) -> str:
         text, self.printed = self.printed, ""
@@ -210,11 +219,11 @@ class Session:
         return text if len(text) <= kept else text[:kept] + "\n... (cut)"
 
 
-class Hang(StudentError):
+class HangError(StudentError):
     """A call that cost a worker."""
 
 
-class Undefined(StudentError):
+class UndefinedError(StudentError):
     """A name that the notebook does not define."""
 
     def __init__(self, message: str, name: str) -> None:

@@ -1,8 +1,10 @@
-"""The filter of system calls that a student's processes run under: a small seccomp program, written out by hand.
+"""The filter of system calls that a student's processes run under: a small seccomp program, written
+out by hand.
 
-Namespaces and limits do not reach everything. Refused here is what would get around them: memory that no limit counts
-(memfd, System V), sockets but local ones (a network namespace does not hold vsock, which reaches a virtual machine's
-host), new namespaces, looking into other processes, and the kernel's rarely used doors.
+Namespaces and limits do not reach everything. Refused here is what would get around them: memory
+that no limit counts (memfd, System V), sockets but local ones (a network namespace does not hold
+vsock, which reaches a virtual machine's host), new namespaces, looking into other processes, and
+the kernel's rarely used doors.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def program() -> bytes:
     machine = platform.machine()
     if machine not in _ARCHITECTURE:
         raise RuntimeError(
-            f"the grader's filter of system calls is written for {' and '.join(_ARCHITECTURE)}, this is {machine!r}"
+            f"the grader's filter of system calls is written for {' and '.join(_ARCHITECTURE)}, "
+            f"this is {machine!r}"
         )
     column = list(_ARCHITECTURE).index(machine)
     lines: list[tuple[int, int, int, int]] = []

@@ -1,12 +1,14 @@
 """The untrusted side: runs a student's cells and calls their functions, inside the sandbox.
 
-Standard library alone, one file, no secret: it holds no test and no expected value, so that whatever the student's
-code does to it can only change the student's own answers. Requests and answers are frames on one socket: four bytes
-of length, then JSON (`values.py` says how a value looks).
+Standard library alone, one file, no secret: it holds no test and no expected value, so that
+whatever the student's code does to it can only change the student's own answers. Requests and
+answers are frames on one socket: four bytes of length, then JSON (`values.py` says how a value
+looks).
 
-Under bubblewrap it begins as a nursery: it imports what the assignment needs (torch takes seconds), runs no code of
-any student, and forks a worker for each. A worker starts in namespaces of its own: own processes, own /tmp, own
-network with nobody in it. So students share what was read from the disk before, and nothing else.
+Under bubblewrap it begins as a nursery: it imports what the assignment needs (torch takes seconds),
+runs no code of any student, and forks a worker for each. A worker starts in namespaces of its own:
+own processes, own /tmp, own network with nobody in it. So students share what was read from the
+disk before, and nothing else.
 
 Argument: a JSON object, see `Nursery` and `Sandbox` in `sandbox.py`.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import ctypes
 import json
 import linecache
@@ -36,11 +39,11 @@ _LINE_MAGIC = re.compile(r"\s*(%|!|\?)|.*[^#]\?\s*$")
 _PYTHON_MAGICS = ("time", "timeit", "capture", "prun")
 
 
-class Refused(Exception):
+class RefusalError(Exception):
     """A value that cannot cross the pipe."""
 
 
-# --- the nursery -----------------------------------------------------------------------------------
+# --- the nursery ----------------------------------------------------------------------------------
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_NAMESPACES = 0x6C020000  # mounts, host name, IPC, processes, network
@@ -48,7 +51,10 @@ _PRIVATE, _SAFE, _READ_ONLY = 0x44000, 0x6, 0x1  # MS_REC|MS_PRIVATE, MS_NOSUID|
 
 
 def nursery(setup: dict[str, Any]) -> None:
-    """Import what the workers need; then fork one for each message, until the parent closes the socket."""
+    """Import what the workers need.
+
+    Then fork one for each message, until the parent closes the socket.
+    """
     control = socket.socket(fileno=setup["descriptor"])
     for name in setup["needs"]:
         __import__(name)
@@ -71,7 +77,9 @@ def nursery(setup: dict[str, Any]) -> None:
 
 
 def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
-    """Make the worker's own namespaces, with a first process in them that ends when the parent does."""
+    """Make the worker's own namespaces, with a first process in them that ends when the parent
+    does.
+    """
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
@@ -106,10 +114,13 @@ def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
 
 
 def look_after(worker: int, lifeline: socket.socket) -> None:
-    """Wait for the worker and bury orphans; end, and so end them all, when it or the parent does."""
-    watched = os.pidfd_open(worker)
+    """Wait for the worker and bury orphans.
+
+    End, and so end them all, when it or the parent does.
+    """
+    sources: list[Any] = [lifeline, os.pidfd_open(worker)]
     while True:
-        ready, _, _ = select.select([lifeline, watched], [], [], 1.0)
+        ready = select.select(sources, [], [], 1.0)[0]
         if lifeline in ready:
             os._exit(0)
         while True:
@@ -130,7 +141,7 @@ def works(result: int) -> None:
         raise OSError(error, os.strerror(error))
 
 
-# --- limits ----------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
 def confine(setup: dict[str, Any]) -> None:
@@ -176,7 +187,7 @@ def install_filter(program: bytes) -> None:
     works(_LIBC.prctl(22, 2, ctypes.byref(filled), 0, 0))
 
 
-# --- values ----------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 class Values:
@@ -188,7 +199,7 @@ class Values:
 
     def write(self, value: Any, depth: int = 0) -> list[Any]:
         if depth > self.depth:
-            raise Refused(f"it is nested more than {self.depth} deep")
+            raise RefusalError(f"it is nested more than {self.depth} deep")
         if value is None:
             return ["n"]
         if value is ...:
@@ -198,14 +209,14 @@ class Values:
         if isinstance(value, int):
             number = int.__add__(value, 0)
             if not -self.most < number < self.most:
-                raise Refused("it is an int with thousands of digits")
+                raise RefusalError("it is an int with thousands of digits")
             return ["i", int.__repr__(number)]
         if isinstance(value, float):
             return ["f", float.hex(float.__add__(value, 0.0) if value == value else value)]
         if isinstance(value, str):
             return ["s", str.__str__(value)]
         if isinstance(value, (list, tuple)):
-            base = list if isinstance(value, list) else tuple
+            base: Any = list if isinstance(value, list) else tuple
             tag = "l" if base is list else "t"
             return [tag, [self.write(item, depth + 1) for item in base.__iter__(value)]]
         if isinstance(value, dict):
@@ -220,7 +231,7 @@ class Values:
             return ["F", int.__repr__(value.numerator), int.__repr__(value.denominator)]
         if is_array(value):
             if value.nbytes > 1 << 23:
-                raise Refused("it is an array or a tensor of more than 8 MB")
+                raise RefusalError("it is an array or a tensor of more than 8 MB")
             detached = value.detach() if hasattr(value, "detach") else value
             return self.write(detached.tolist(), depth)
         self.objects.append(value)
@@ -265,11 +276,14 @@ def is_array(value: Any) -> bool:
     return False
 
 
-# --- cells -----------------------------------------------------------------------------------------
+# --- cells ----------------------------------------------------------------------------------------
 
 
 def without_magics(source: str) -> tuple[str, list[str]]:
-    """The cell's Python, and what was left out; IPython's own lines are tried only where Python says no."""
+    """The cell's Python, and what was left out.
+
+    IPython's own lines are tried only where Python says no.
+    """
     try:
         ast.parse(source)
         return source, []
@@ -313,15 +327,18 @@ def run_cell(source: str, number: int, namespace: dict[str, Any]) -> list[Any]:
     name = f"<cell {number}>"
     code, left_out = without_magics(source)
     linecache.cache[name] = (len(code), None, code.splitlines(True), name)
-    exec(compile(code, name, "exec"), namespace)  # noqa: S102
+    exec(compile(code, name, "exec"), namespace)
     return ["l", [["s", line[:200]] for line in left_out]]
 
 
-# --- the loop --------------------------------------------------------------------------------------
+# --- the loop -------------------------------------------------------------------------------------
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """What a student needs to find their mistake: the type, the words, the line in their own cell."""
+    """What a student needs to find their mistake.
+
+    The type, the words, the line in their own cell.
+    """
     kind = type(error)
     try:
         words = str(error)
@@ -362,8 +379,8 @@ def answer(request: dict[str, Any], namespace: dict[str, Any], values: Values) -
     result = function(*args, **kwargs)
     try:
         return values.write(result)
-    except Refused as error:
-        raise Refused(f"it returned a value that cannot be read: {error}") from None
+    except RefusalError as error:
+        raise RefusalError(f"it returned a value that cannot be read: {error}") from None
 
 
 def receive(channel: socket.socket, count: int) -> bytes:
@@ -394,15 +411,13 @@ def serve(setup: dict[str, Any], descriptor: int) -> None:
         if os.getpid() != own:
             os._exit(0)  # a fork that came out of a student's code: it has nothing to answer
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(BaseException):  # a student's own stream is theirs to lose
                 stream.flush()
-            except BaseException:
-                pass  # a student's own stream; what it holds is theirs to lose
         frame = _dumps(reply).encode()
         if len(frame) > setup["frame"]:
             reply.pop("ok", None)
             words = "it returned a value that is too large to be read"
-            reply["error"] = {"type": "Refused", "words": words, "where": ""}
+            reply["error"] = {"type": "RefusalError", "words": words, "where": ""}
             frame = _dumps(reply).encode()
         channel.sendall(_pack(">I", len(frame)) + frame)
 

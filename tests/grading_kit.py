@@ -1,6 +1,8 @@
-"""A small assignment of its own and the notebooks that answer it: what the tests of the grader share.
+"""A small assignment of its own and the notebooks that answer it: what the tests of the grader
+share.
 
-The bundle is written by code, in the form that `make assignments` writes, so that no test here waits for otter.
+The bundle is written by code, in the form that `make assignments` writes, so that no test here
+waits for otter.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ FAST = Limits(
 )
 
 TITLE = "# Assignment 9: Trial\n\n**9 points, about 5 minutes.**"
-SET_UP = "# Set-up: silent where all is there.\nraise RuntimeError('the grader must leave this cell out')"
+SET_UP = "# Set-up: silent where all is there.\nraise RuntimeError('the grader leaves this out')"
 CHECKER = (
     "#@title Checker: run this cell once.\nraise RuntimeError('the grader must leave this out')"
 )
@@ -70,7 +72,15 @@ STUB1, STUB2, STUB3 = (
     "answer = ...\n",
 )
 
-_HEAD = "from otter.test_files import test_case\n\nOK_FORMAT = False\n\nname = {name!r}\npoints = None\n\n"
+_HEAD = """\
+from otter.test_files import test_case
+
+OK_FORMAT = False
+
+name = {name!r}
+points = None
+
+"""
 TESTS = {
     "q1": """\
 @test_case(points=1, hidden=False)
@@ -87,9 +97,10 @@ def test_many_networks(size_of):
 
     numbers = random.Random(4)
     for _ in range(20):
-        layers = [(numbers.randint(1, 9), numbers.randint(1, 3)) for _ in range(numbers.randint(2, 6))]
-        got = size_of(layers)
-        assert type(got) is int and got == rflib.receptive_field(layers), "a drawn network comes out wrong"
+        depth = numbers.randint(2, 6)
+        layers = [(numbers.randint(1, 9), numbers.randint(1, 3)) for _ in range(depth)]
+        got, size = size_of(layers), rflib.receptive_field(layers)
+        assert type(got) is int and got == size, "a drawn network comes out wrong"
 """,
     "q2": """\
 @test_case(points=1, hidden=False, success_message="That is it.")
@@ -239,8 +250,12 @@ def readable_python() -> str:
         if name is None:
             continue
         path = Path(name).resolve()
-        new = subprocess.run([path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False)
-        if not new.returncode and all(p.stat().st_mode & stat.S_IXOTH for p in (path, *path.parents)):
+        new = subprocess.run(
+            [path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False
+        )
+        if not new.returncode and all(
+            p.stat().st_mode & stat.S_IXOTH for p in (path, *path.parents)
+        ):
             return str(path)
     pytest.fail(
         "Graders are to run as an ordinary user, and no Python 3.11 here can be started by one: "

@@ -104,14 +104,18 @@ submission_32:
     assert students["john@example.com"].data == b"both"
     assert students["jane@example.com"].data == b"jane again"
     assert students["submission_33"].data == b"who?"
-    broken = zipped(tmp_path / "broken.zip", {"a/submission_metadata.yml": b"- !x [", "a/b.ipynb": b""})
+    broken = zipped(
+        tmp_path / "broken.zip", {"a/submission_metadata.yml": b"- !x [", "a/b.ipynb": b""}
+    )
     with pytest.raises(CollectError, match="submission_metadata"):
         collect(broken, LIMITS)
 
 
 def test_a_zip_among_the_files_is_a_class_or_a_student(tmp_path: Path) -> None:
     zipped(tmp_path / "class.zip", {"alice.ipynb": b"alice", "bob.ipynb": b"bob"})
-    zipped(tmp_path / "doe_1_2_mine.zip", {"work/9-trial.ipynb": b"doe", "work/__MACOSX/x.ipynb": b""})
+    zipped(
+        tmp_path / "doe_1_2_mine.zip", {"work/9-trial.ipynb": b"doe", "work/__MACOSX/x.ipynb": b""}
+    )
     zipped(tmp_path / "roe_3_4_two.zip", {"a.ipynb": b"", "b.ipynb": b""})
     students = found(tmp_path)
     assert [one.data for one in students.values()] == [b"alice", b"bob", b"doe", b""]
@@ -138,7 +142,9 @@ def test_bombs(tmp_path: Path) -> None:
 
 def test_names_that_lead_elsewhere(tmp_path: Path) -> None:
     names = ["../../etc/evil.ipynb", "/etc/evil2.ipynb", "..\\evil3.ipynb", "a/../evil4.ipynb"]
-    archive = zipped(tmp_path / "class.zip", {**dict.fromkeys(names, b"x"), "alice.ipynb": b"alice"})
+    archive = zipped(
+        tmp_path / "class.zip", {**dict.fromkeys(names, b"x"), "alice.ipynb": b"alice"}
+    )
     students = found(archive)
     assert students.pop("alice").data == b"alice"
     assert len(students) == 4

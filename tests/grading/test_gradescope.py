@@ -1,4 +1,4 @@
-"""The zip file for Gradescope, unpacked and run as Gradescope does, gives the scores of scores.csv."""
+"""The zip file for Gradescope, run as Gradescope runs it, gives the scores of scores.csv."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ SUBMISSIONS = {
     "alice": answers(),
     "bob": answers(q1="def size_of(x):\n    return 5\n", q3="answer = ..."),
     "carl": answers(
-        q1="import socket\ntry:\n    socket.create_connection(('127.0.0.1', 80), 1)\nexcept OSError as e:\n"
-        "    assert 'not supported' in str(e), e\n" + GOOD1.replace("\n", "\n    ").join(["if True:\n    ", ""]),
-        first="import glob\nseen = glob.glob('/*/*/source/bundle/*') + glob.glob('/tmp/*/*/source/bundle/*')\n"
-        "try:\n    seen.append(open('{root}/source/bundle/assignment.json').read())\nexcept OSError:\n    pass\n"
+        q1="import socket\ntry:\n    socket.create_connection(('127.0.0.1', 80), 1)\n"
+        "except OSError as e:\n"
+        "    assert 'not supported' in str(e), e\n"
+        + GOOD1.replace("\n", "\n    ").join(["if True:\n    ", ""]),
+        first="import glob\nseen = glob.glob('/*/*/source/bundle/*') + "
+        "glob.glob('/tmp/*/*/source/bundle/*')\n"
+        "try:\n    seen.append(open('{root}/source/bundle/assignment.json').read())\n"
+        "except OSError:\n    pass\n"
         "answer_1 = seen",
         q3="answer = 427 if not seen else 0",
     ),
-    "dora": answers(q2="def jump_of(x):\n    while True:\n        pass\n", last="# dora"),
-    "erik": answers(first="import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)"),
+    "dora": answers(q2="import os\ndef jump_of(x):\n    os._exit(4)\n", last="# dora"),
+    "erik": answers(
+        first="import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)"
+    ),
 }
 
 
 @pytest.fixture
 def container(tmp_path: Path) -> Path:
-    """/autograder as Gradescope makes it; setup.sh is left out but for its last line, since it installs packages."""
+    """/autograder as Gradescope makes it.
+
+    Setup.sh is left out but for its last line, since it installs packages.
+    """
     where = bundle(tmp_path / "bundle")
     build(where, tmp_path / "gradescope.zip")
     root = tmp_path / "autograder"

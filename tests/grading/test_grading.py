@@ -1,4 +1,7 @@
-"""A class from the command to the files: scores, feedback, what a person graded, interruptions, a broken grader."""
+"""A class from the command to the files.
+
+Scores, feedback, what a person graded, interruptions, a broken grader.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,9 @@ def test_feedback(trial: tuple[Path, Path, Path]) -> None:
 
     outline = Outline()
     outline.feed(page)
-    assert outline.tags.count("h1") == outline.tags.count("main") == outline.tags.count("title") == 1
+    assert (
+        outline.tags.count("h1") == outline.tags.count("main") == outline.tags.count("title") == 1
+    )
     assert not {"script", "img", "link", "iframe"} & set(outline.tags)
     assert '<html lang="en">' in page
 
@@ -181,7 +186,7 @@ def test_the_same_file_twice(tmp_path: Path) -> None:
     assert rows(tmp_path / "out")["bob"]["status"] == "check: the same file as alice"
 
 
-# --- what a person grades --------------------------------------------------------------------------
+# --- what a person grades -------------------------------------------------------------------------
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,7 +219,8 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             ["carl", "q4", "", ""],
         ]
     manual.write_text(
-        "student,question,points,comment\nalice,q4,1.5,Why <both>?\nbob,q4,0,\ncarl,q4,,\nalice,q1,3,late\n"
+        "student,question,points,comment\nalice,q4,1.5,Why <both>?\nbob,q4,0,\ncarl,q4,,\n"
+        "alice,q1,3,late\n"
     )
     assert grade(where, submissions, out) == 0
     found = rows(out)
@@ -245,7 +251,7 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (out / "scores.csv").read_bytes() == before
 
 
-# --- a broken grader -------------------------------------------------------------------------------
+# --- a broken grader ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -280,7 +286,9 @@ def test_a_broken_grader_gives_no_scores(
 
 def test_a_test_that_fails_for_one_student_only(tmp_path: Path) -> None:
     """It is no zero: the question has no score, the row says check, the others are not touched."""
-    tests = TESTS | {"q3": TESTS["q3"].replace("assert type", "1 // (answer - 13)\n    assert type")}
+    tests = TESTS | {
+        "q3": TESTS["q3"].replace("assert type", "1 // (answer - 13)\n    assert type")
+    }
     submissions = hand_in(tmp_path / "in", CLASS | {"erik": answers(q3="answer = 13")})
     out = tmp_path / "out"
     assert grade(bundle(tmp_path / "bundle", tests), submissions, out) == 0
@@ -292,18 +300,31 @@ def test_a_test_that_fails_for_one_student_only(tmp_path: Path) -> None:
     assert scores(rows(out)["alice"]) == FULL
 
 
+@pytest.mark.slow
 def test_a_value_that_makes_a_test_run_for_ever(tmp_path: Path) -> None:
-    """Tests are ended by the processor's clock, in Python; and by the parent, where they are deaf."""
-    loop = "n = answer if type(answer) is int else 0\n    while n > 427:\n        n += 1\n    assert type"
+    """Tests are ended by the processor's clock, in Python.
+
+    And by the parent, where they are deaf.
+    """
+    loop = (
+        "n = answer if type(answer) is int else 0\n"
+        "    while n > 427:\n        n += 1\n    assert type"
+    )
     deaf = loop.replace("n += 1", "sum([n] * 10**7)").replace("n > 427", "n > 428")
     for name, words, limits in (
         (loop, "q3: a test of the grader failed", FAST),
-        ("import time\n    time.sleep(99 * (answer == 429))\n    " + deaf, "could not finish", None),
+        (
+            "import time\n    time.sleep(99 * (answer == 429))\n    " + deaf,
+            "could not finish",
+            None,
+        ),
     ):
         where = bundle(
             tmp_path / words[:5], TESTS | {"q3": TESTS["q3"].replace("assert type", name)}
         )
-        submissions = hand_in(tmp_path / "in", {"alice": answers(), "x": answers(q3="answer = 429")})
+        submissions = hand_in(
+            tmp_path / "in", {"alice": answers(), "x": answers(q3="answer = 429")}
+        )
         import dataclasses
 
         used = limits or dataclasses.replace(FAST, examiner_s=4)
@@ -314,7 +335,7 @@ def test_a_value_that_makes_a_test_run_for_ever(tmp_path: Path) -> None:
         assert words in found["x"]["status"]
 
 
-# --- interruptions ---------------------------------------------------------------------------------
+# --- interruptions --------------------------------------------------------------------------------
 
 
 SLOW = "import time\ntime.sleep(0.4)\n"
@@ -345,7 +366,9 @@ def test_an_interrupted_batch_goes_on(tmp_path: Path, number: signal.Signals) ->
     first = start(where, submissions, out)
     journal = out / "journal.jsonl"
     end = time.monotonic() + 60
-    while time.monotonic() < end and not (journal.exists() and journal.read_text().count("\n") >= 3):
+    while time.monotonic() < end and not (
+        journal.exists() and journal.read_text().count("\n") >= 3
+    ):
         time.sleep(0.02)
     os.killpg(first.pid, number) if number == signal.SIGINT else first.kill()
     said, _ = first.communicate(timeout=60)
@@ -380,7 +403,7 @@ def test_two_runs_do_not_share_a_folder(
     assert "another run" in capsys.readouterr().err
 
 
-# --- the command -----------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [("-j", "0"), ("--canvas-gradebook", "/nowhere.csv")])
@@ -397,7 +420,9 @@ def test_an_assignment_that_is_not_there(
 
 
 def test_submissions_where_students_can_read(
-    trial: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trial: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("grading.__main__.shown", lambda: [trial[1].parent])
     assert grade(*trial) == 4
@@ -405,7 +430,9 @@ def test_submissions_where_students_can_read(
 
 
 def test_without_bubblewrap(
-    trial: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trial: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", str(trial[0]))
     assert grade(*trial) == 3
@@ -417,7 +444,9 @@ def test_without_bubblewrap(
 
 
 def test_bubblewrap_that_is_refused(
-    trial: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trial: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     fake = trial[0] / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")

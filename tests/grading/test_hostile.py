@@ -1,7 +1,8 @@
-"""Hostile and broken notebooks, graded amid honest ones: nobody gains, nobody loses, the batch ends, the host is as before.
+"""Hostile and broken notebooks, graded amid honest ones: nobody gains, nobody loses, the batch
+ends, the host is as before.
 
-Many attacks are written the other way round: the notebook gives right answers only where the attack failed (`GOOD1`
-behind a condition), or only where it succeeded. Its scores then prove which it was.
+Many attacks are written the other way round: the notebook gives right answers only where the attack
+failed (`GOOD1` behind a condition), or only where it succeeded. Its scores then prove which it was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from grading_kit import FULL, GOOD1, GOOD2, answers, bundle, grade, hand_in, rows, scores
+from grading_kit import FULL, GOOD1, answers, bundle, grade, hand_in, rows, scores
 
 NONE = (0.0, 0.0, 0.0)
 NO1, NO2, NO3 = (0.0, 3.0, 2.0), (4.0, 0.0, 2.0), (4.0, 3.0, 0.0)
@@ -26,7 +27,8 @@ def indented(code: str) -> str:
 
 def only_if(attack: str, good: str = GOOD1) -> str:
     """A right answer only where the attack leaves `won` true."""
-    return f"won = False\n{attack}\nif won:\n{indented(good)}\nelse:\n    size_of = jump_of = lambda x: -1\n"
+    right = f"if won:\n{indented(good)}"
+    return f"won = False\n{attack}\n{right}\nelse:\n    size_of = lambda x: -1\n"
 
 
 def unless(attack: str, good: str = GOOD1) -> str:
@@ -96,7 +98,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "loop in C, deaf to alarms": (
         answers(
             first="import itertools, signal\n"
-            "for s in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n    signal.signal(s, signal.SIG_IGN)\n"
+            "for s in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n"
+            "    signal.signal(s, signal.SIG_IGN)\n"
             "sum(itertools.repeat(0))"
         ),
         FULL,
@@ -139,9 +142,7 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         "",
     ),
     "many processes die": (
-        answers(
-            *["import os\ndef {}(x):\n    os._exit(3)\n".format(n) for n in ("size_of", "jump_of")]
-        ),
+        answers(*[f"import os\ndef {n}(x):\n    os._exit(3)\n" for n in ("size_of", "jump_of")]),
         (0.0, 0.0, 2.0),
         "exit status 3",
     ),
@@ -150,7 +151,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             first="import os, signal\n"
             "for p in [os.getppid(), 1, *range(2, 400)]:\n"
-            "    if p != os.getpid():\n        try:\n            os.kill(p, 9)\n        except OSError:\n            pass"
+            "    if p != os.getpid():\n        try:\n            os.kill(p, 9)\n"
+            "        except OSError:\n            pass"
         ),
         FULL,
         "",
@@ -171,14 +173,16 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "thread bomb": (
         answers(
-            first="import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()"
+            first="import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, "
+            "args=(99,)).start()"
         ),
         FULL,
         "",
     ),
     "memory, bit by bit": (
         answers(
-            q1="def size_of(x):\n    rows = []\n    while True:\n        rows.append(bytes(10**6))\n"
+            q1="def size_of(x):\n    rows = []\n    while True:\n"
+            "        rows.append(bytes(10**6))\n"
         ),
         NO1,
         "",
@@ -194,7 +198,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "memory without a name": (
         answers(
             q1=unless(
-                "import os\ntry:\n    os.memfd_create('x')\n    won = True\nexcept OSError:\n    pass\n"
+                "import os\ntry:\n    os.memfd_create('x')\n    won = True\nexcept OSError:\n"
+                "    pass\n"
                 "import ctypes\nwon = won or ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0"
             )
         ),
@@ -215,9 +220,12 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "fills the disk": (
         answers(
-            first="import os\nfor place in ('/tmp', '/dev/shm', '.'):\n    try:\n        for i in range(99):\n"
-            "            with open(f'{place}/{i}', 'wb') as file:\n                file.write(bytes(2**20))\n"
-            "    except OSError:\n        pass\nprint(sum(os.path.getsize(f'/tmp/{n}') for n in os.listdir('/tmp')))"
+            first="import os\nfor place in ('/tmp', '/dev/shm', '.'):\n    try:\n"
+            "        for i in range(99):\n"
+            "            with open(f'{place}/{i}', 'wb') as file:\n"
+            "                file.write(bytes(2**20))\n"
+            "    except OSError:\n        pass\nprint(sum(os.path.getsize(f'/tmp/{n}') for n in "
+            "os.listdir('/tmp')))"
         ),
         FULL,
         "^ok",
@@ -225,7 +233,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "fills the disk with empty files": (
         answers(
             q1=unless(
-                "try:\n    for i in range(2000):\n        open(f'/tmp/{i}', 'w').close()\n    won = True\n"
+                "try:\n    for i in range(2000):\n        open(f'/tmp/{i}', 'w').close()\n"
+                "    won = True\n"
                 "except OSError:\n    pass"
             )
         ),
@@ -246,9 +255,11 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=unless(
                 "import os, sys\n"
-                "places = ['/', '/usr', '/usr/bin', '/dev', '/etc', '/proc/sys/kernel', '/grading', sys.prefix,\n"
+                "places = ['/', '/usr', '/usr/bin', '/dev', '/etc', '/proc/sys/kernel', "
+                "'/grading', sys.prefix,\n"
                 "          os.path.dirname(os.__file__)]\n"
-                "for place in places:\n    try:\n        open(place + '/mine', 'w').close()\n        won = True\n"
+                "for place in places:\n    try:\n        open(place + '/mine', 'w').close()\n"
+                "        won = True\n"
                 "    except OSError:\n        pass"
             )
         ),
@@ -259,10 +270,12 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=unless(
                 "import socket\n"
-                "for where in (('1.1.1.1', 53), ('127.0.0.1', 22), ('10.0.0.1', 80), ('169.254.169.254', 80)):\n"
+                "for where in (('1.1.1.1', 53), ('127.0.0.1', 22), ('10.0.0.1', 80), "
+                "('169.254.169.254', 80)):\n"
                 "    try:\n        socket.create_connection(where, 0.2)\n        won = True\n"
                 "    except OSError:\n        pass\n"
-                "for family in (16, 17, 38, 40):\n    try:\n        socket.socket(family, socket.SOCK_RAW)\n"
+                "for family in (16, 17, 38, 40):\n    try:\n"
+                "        socket.socket(family, socket.SOCK_RAW)\n"
                 "        won = True\n    except OSError:\n        pass\n"
                 "lines = open('/proc/net/dev').read().splitlines()[2:]\n"
                 "won = won or any(not line.strip().startswith('lo:') for line in lines)"
@@ -273,7 +286,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "orphans that hold the pipes": (
         answers(
-            first="import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n"
+            first="import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n"
+            "        os.setsid()\n"
             "        if os.fork():\n            os._exit(0)\n        time.sleep(1000)"
         ),
         FULL,
@@ -281,7 +295,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "orphans of a program": (
         answers(
-            first="import subprocess\nfor _ in range(4):\n    subprocess.Popen(['/bin/sh', '-c', 'sleep 1000 & sleep 1000'],"
+            first="import subprocess\nfor _ in range(4):\n    subprocess.Popen(['/bin/sh', '-c', "
+            "'sleep 1000 & sleep 1000'],"
             " start_new_session=True)"
         ),
         FULL,
@@ -291,11 +306,14 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=unless(
                 "import os, ctypes\nlibc = ctypes.CDLL(None)\n"
-                "for act in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.chroot('/tmp'), lambda: os.nice(-5)):\n"
+                "for act in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: "
+                "os.chroot('/tmp'), lambda: os.nice(-5)):\n"
                 "    try:\n        act()\n        won = True\n    except OSError:\n        pass\n"
-                "won = won or not libc.unshare(0x10000000) or not libc.mount(b'x', b'/tmp', b'tmpfs', 0, None)\n"
+                "won = won or not libc.unshare(0x10000000) or not libc.mount(b'x', b'/tmp', "
+                "b'tmpfs', 0, None)\n"
                 "status = open('/proc/self/status').read()\n"
-                "won = won or any(f'{k}:\\t0000000000000000' not in status for k in ('CapPrm', 'CapEff', 'CapInh', 'CapAmb'))\n"
+                "won = won or any(f'{k}:\\t0000000000000000' not in status for k in ('CapPrm', "
+                "'CapEff', 'CapInh', 'CapAmb'))\n"
                 "won = won or 'NoNewPrivs:\\t1' not in status or 'Seccomp:\\t2' not in status"
             )
         ),
@@ -306,11 +324,13 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=unless(
                 "import os, ctypes\nlibc = ctypes.CDLL(None)\n"
-                "others = [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()]\n"
+                "others = [p for p in os.listdir('/proc') if p.isdigit() and int(p) != "
+                "os.getpid()]\n"
                 "won = len(others) > 1\n"
                 "for p in [*others, '1', str(os.getppid())]:\n"
                 "    for name in ('mem', 'environ', 'maps'):\n"
-                "        try:\n            won = won or bool(open(f'/proc/{p}/{name}', 'rb').read(1))\n"
+                "        try:\n            won = won or bool(open(f'/proc/{p}/{name}', "
+                "'rb').read(1))\n"
                 "        except OSError:\n            pass\n"
                 "    won = won or libc.ptrace(16, int(p), 0, 0) == 0"
             )
@@ -323,8 +343,10 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=only_if(
                 "import os\nfor folder, folders, files in os.walk('/'):\n"
-                "    folders[:] = [f for f in folders if f not in ('site-packages', 'share', 'lib', 'proc', 'include')]\n"
-                "    won = won or bool({'assignment.json', 'student.ipynb', 'q1.py', 'solution.ipynb'} & set(files))"
+                "    folders[:] = [f for f in folders if f not in ('site-packages', 'share', "
+                "'lib', 'proc', 'include')]\n"
+                "    won = won or bool({'assignment.json', 'student.ipynb', 'q1.py', "
+                "'solution.ipynb'} & set(files))"
             )
         ),
         NO1,
@@ -334,8 +356,10 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=only_if(
                 "import os, sys\n"
-                "text = repr(dict(os.environ)) + repr(sys.argv) + open('/proc/self/cmdline').read()\n"
-                "won = any(word in text for word in ('SECRET', 'seed', 'pytest', 'submissions', 'autograder'))"
+                "text = repr(dict(os.environ)) + repr(sys.argv) + "
+                "open('/proc/self/cmdline').read()\n"
+                "won = any(word in text for word in ('SECRET', 'seed', 'pytest', 'submissions', "
+                "'autograder'))"
             )
         ),
         NO1,
@@ -343,10 +367,13 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "walks frames and the heap": (
         answers(
-            q1="import gc, sys\ndef size_of(x):\n    frame, found = sys._getframe(), []\n    while frame:\n"
-            "        found += [v for v in frame.f_locals.values() if type(v) is int]\n        frame = frame.f_back\n"
+            q1="import gc, sys\ndef size_of(x):\n    frame, found = sys._getframe(), []\n"
+            "    while frame:\n"
+            "        found += [v for v in frame.f_locals.values() if type(v) is int]\n"
+            "        frame = frame.f_back\n"
             "    for o in gc.get_objects():\n        if isinstance(o, dict) and 'expected' in o:\n"
-            "            found.append(o['expected'])\n        if callable(o) and getattr(o, '__name__', '').startswith('test_m'):\n"
+            "            found.append(o['expected'])\n        if callable(o) and getattr(o, "
+            "'__name__', '').startswith('test_m'):\n"
             "            found.append(0)\n    return found[0] if found else -1\n"
         ),
         NO1,
@@ -356,7 +383,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=only_if(
                 "import os\nfor fd in range(256):\n    try:\n        os.lseek(fd, 0, 0)\n"
-                "        won = won or b'test' in os.read(fd, 1 << 20)\n    except OSError:\n        pass"
+                "        won = won or b'test' in os.read(fd, 1 << 20)\n    except OSError:\n"
+                "        pass"
             )
         ),
         NO1,
@@ -375,8 +403,10 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "equal to all, of no type": (
         answers(
-            q3="class Any:\n    __class__ = int\n    __eq__ = lambda *a: True\n    __len__ = __index__ = lambda s: 427\n"
-            "    __iter__ = lambda s: iter(int, 1)\n    __getattr__ = lambda s, n: s\n    __call__ = lambda s, *a: s\n"
+            q3="class Any:\n    __class__ = int\n    __eq__ = lambda *a: True\n"
+            "    __len__ = __index__ = lambda s: 427\n"
+            "    __iter__ = lambda s: iter(int, 1)\n    __getattr__ = lambda s, n: s\n"
+            "    __call__ = lambda s, *a: s\n"
             "    __repr__ = lambda s: '427'\nanswer = Any()\n"
         ),
         NO3,
@@ -386,7 +416,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1="def bad(*a, **k):\n    raise SystemExit\n"
             "class Bad(list):\n    pass\n"
-            "for n in '__iter__ __len__ __repr__ __str__ __eq__ __getitem__ __hash__ __bool__ __reduce__ __del__'.split():\n"
+            "for n in '__iter__ __len__ __repr__ __str__ __eq__ __getitem__ __hash__ __bool__ "
+            "__reduce__ __del__'.split():\n"
             "    setattr(Bad, n, bad)\n"
             "def size_of(x):\n    return Bad([1])\n",
             q2="class Text(str):\n    __str__ = __repr__ = lambda s: s.upper() * 10**9\n"
@@ -398,7 +429,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "endless iterator": (
         answers(
             q1="import itertools\ndef size_of(x):\n    return itertools.count()\n",
-            q2="class Forever(tuple):\n    def __iter__(self):\n        while True:\n            yield 2\n"
+            q2="class Forever(tuple):\n    def __iter__(self):\n        while True:\n"
+            "            yield 2\n"
             "def jump_of(x):\n    return Forever((1,))\n",
         ),
         (0.0, 0.0, 2.0),
@@ -409,7 +441,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
             q1="class Meta(type):\n    __name__ = property(lambda s: 1 / 0)\n"
             "class Evil(Exception, metaclass=Meta):\n    def __str__(self):\n        raise Evil\n"
             "def size_of(x):\n    raise Evil\n",
-            q2="class Long(Exception):\n    def __str__(self):\n        while True:\n            pass\n"
+            q2="class Long(Exception):\n    def __str__(self):\n        while True:\n"
+            "            pass\n"
             "def jump_of(x):\n    raise Long\n",
         ),
         (0.0, 0.0, 2.0),
@@ -417,7 +450,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "pickle": (
         answers(
-            q1="import os\nclass Bomb:\n    def __reduce__(self):\n        return os.system, ('touch /tmp/grading-pwned',)\n"
+            q1="import os\nclass Bomb:\n    def __reduce__(self):\n"
+            "        return os.system, ('touch /tmp/grading-pwned',)\n"
             "def size_of(x):\n    return Bomb()\n",
             q3="import pickle\nanswer = pickle.dumps(Bomb())\n",
         ),
@@ -434,7 +468,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     ),
     "deep and endless lists": (
         answers(
-            q1="def size_of(x):\n    y = []\n    for _ in range(10**5):\n        y = [y]\n    return y\n",
+            q1="def size_of(x):\n    y = []\n    for _ in range(10**5):\n        y = [y]\n"
+            "    return y\n",
             q2="def jump_of(x):\n    y = []\n    y.append(y)\n    return y\n",
             q3="answer = [1] * 10**6 * 9\n",
         ),
@@ -497,7 +532,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1=FIND_CHANNEL + "import sys\ndef size_of(x):\n    frame = sys._getframe()\n"
             "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
-            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['i', '5']})\n    time.sleep(5)\n"
+            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['i', '5']})\n"
+            "    time.sleep(5)\n"
         ),
         (1.0, 3.0, 2.0),
         "",
@@ -522,7 +558,8 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "floods with brackets": (
         answers(
             first=FIND_CHANNEL + "for fd in sockets:\n    body = b'[' * (4 * 10**6)\n"
-            "    body = struct.pack('>I', len(body)) + body\n    while body:\n        body = body[os.write(fd, body):]"
+            "    body = struct.pack('>I', len(body)) + body\n    while body:\n"
+            "        body = body[os.write(fd, body):]"
         ),
         FULL,
         "broke the protocol",
@@ -549,15 +586,18 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "answers in another's name": (
         answers(
             q1=FIND_CHANNEL
-            + "def size_of(x):\n    forge({'id': '0', 'student': 'honest0', 'scores': [0]})\n    return 5\n"
+            + "def size_of(x):\n    forge({'id': '0', 'student': 'honest0', 'scores': [0]})\n"
+            "    return 5\n"
         ),
         NO1,
         "broke the protocol",
     ),
     "leaves a trap for the next": (
         answers(
-            first="import os\nfor place in ('/tmp/notebook', '/tmp', '/grading'):\n    for n in ('json', 'fractions', 'random'):\n"
-            "        try:\n            open(f'{place}/{n}.py', 'w').write('1 / 0')\n        except OSError:\n            pass"
+            first="import os\nfor place in ('/tmp/notebook', '/tmp', '/grading'):\n"
+            "    for n in ('json', 'fractions', 'random'):\n"
+            "        try:\n            open(f'{place}/{n}.py', 'w').write('1 / 0')\n"
+            "        except OSError:\n            pass"
         ),
         FULL,
         "",

@@ -18,7 +18,7 @@ Points Possible,,,,,5,9,(read only)
 "Student, Test",15,,x1,B,,,0
 """
 MOODLE = """\
-Identifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,Last modified (grade),Feedback comments
+Identifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,Modified,Comments
 Participant 21,Jane Doe,jane@example.com,Submitted,,9.00,Yes,-,
 Participant 22,Rick Roe,rick@example.com,Submitted,1.00,9.00,Yes,-,kept
 Participant 23,Nobody,n@example.com,No submission,,9.00,Yes,-,
@@ -90,11 +90,19 @@ def test_moodle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
-        ("--canvas-gradebook", CANVAS.replace("Assignment 9: Trial", "Homework"), "0 columns named"),
+        (
+            "--canvas-gradebook",
+            CANVAS.replace("Assignment 9: Trial", "Homework"),
+            "0 columns named",
+        ),
         ("--canvas-gradebook", CANVAS.replace(",9,(", ",100,("), "gives 100 points"),
         ("--canvas-gradebook", "Student\n", "no students"),
         ("--moodle-worksheet", MOODLE.replace("9.00", "100.00"), "gives 100.00 points"),
-        ("--moodle-worksheet", MOODLE.replace("Identifier", "Bezeichner"), "no column 'Identifier'"),
+        (
+            "--moodle-worksheet",
+            MOODLE.replace("Identifier", "Bezeichner"),
+            "no column 'Identifier'",
+        ),
     ],
 )
 def test_sheets_that_do_not_fit(

@@ -1,4 +1,4 @@
-"""The sandbox's promises, looked at from inside and from outside, as root and as an ordinary user."""
+"""The sandbox's promises, seen from inside and from outside, as root and as an ordinary user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from grading_kit import FAST, ROOT, readable_python
 
-from grading.sandbox import Nursery, Sandbox, SandboxError, WorkerDied, shown
+from grading.sandbox import Nursery, Sandbox, SandboxError, WorkerError, shown
 from grading.values import decode
 
 REPORT = """\
@@ -30,7 +30,7 @@ def report():
             pass
     return {
         "root": sorted(os.listdir("/")),
-        "writable": sorted({m[1] for m in mounts if os.path.isdir(m[1]) and os.access(m[1], os.W_OK)}),
+        "writable": sorted({m[1] for m in mounts if os.path.isdir(m[1]) and os.access(m[1], 2)}),
         "sizes": [os.statvfs(p).f_blocks * os.statvfs(p).f_frsize for p in ("/tmp", "/dev/shm")],
         "processes": sorted(int(p) for p in os.listdir("/proc") if p.isdigit()),
         "network": [line.split(":")[0].strip() for line in open("/proc/net/dev")][2:],
@@ -82,7 +82,15 @@ def call(sandbox: Sandbox, name: str) -> object:
 
 
 def test_what_is_seen_from_inside(sandbox: Sandbox) -> None:
-    places = [str(ROOT / "grading"), str(ROOT / "tests"), "/home", "/etc/passwd", "/etc/shadow", "/var", "/run"]
+    places = [
+        str(ROOT / "grading"),
+        str(ROOT / "tests"),
+        "/home",
+        "/etc/passwd",
+        "/etc/shadow",
+        "/var",
+        "/run",
+    ]
     run(sandbox, f"PLACES = {places!r}\n{REPORT}")
     seen = call(sandbox, "report")
     assert isinstance(seen, dict)
@@ -113,9 +121,13 @@ def test_the_system_is_bound_read_only() -> None:
 def test_workers_share_nothing(nursery: Nursery) -> None:
     one, other = Sandbox(FAST, nursery), Sandbox(FAST, nursery)
     try:
-        run(one, "import json, sys\nopen('/tmp/mine', 'w').write('x')\nopen('/dev/shm/mine', 'w').close()\n"
-                 "json.mine = sys.mine = 1\nimport socket\ns = socket.socket(socket.AF_UNIX)\n"
-                 "s.bind('\\0mine')\ns.listen()\n")
+        run(
+            one,
+            "import json, sys\nopen('/tmp/mine', 'w').write('x')\n"
+            "open('/dev/shm/mine', 'w').close()\n"
+            "json.mine = sys.mine = 1\nimport socket\ns = socket.socket(socket.AF_UNIX)\n"
+            "s.bind('\\0mine')\ns.listen()\n",
+        )
         run(
             other,
             "import json, os, socket, sys\n"
@@ -137,7 +149,8 @@ def test_nothing_is_left_at_the_end(nursery: Nursery) -> None:
         sandbox,
         "import os, subprocess, time\n"
         "for _ in range(3):\n"
-        "    if os.fork() == 0:\n        os.setsid()\n        if os.fork():\n            os._exit(0)\n"
+        "    if os.fork() == 0:\n        os.setsid()\n        if os.fork():\n"
+        "            os._exit(0)\n"
         "        time.sleep(1000)\n"
         "subprocess.Popen(['/bin/sleep', '1000'], start_new_session=True)\ntime.sleep(0.2)\n",
     )
@@ -159,7 +172,8 @@ def test_nothing_is_left_when_the_grader_is_killed() -> None:
     script = (
         "from grading_kit import FAST\nfrom grading.sandbox import Nursery, Sandbox\nimport time\n"
         "n = Nursery(FAST)\nn.ensure()\ns = Sandbox(FAST, n)\n"
-        "s.ask({'do': 'cell', 'number': 1, 'source': 'import os, time\\nif os.fork() == 0:\\n    time.sleep(1000)'}, 9)\n"
+        "s.ask({'do': 'cell', 'number': 1, 'source': 'import os, time\\nif os.fork() == 0:\\n    "
+        "time.sleep(1000)'}, 9)\n"
         "print(*s.processes(), n._process.pid, flush=True)\ntime.sleep(1000)\n"
     )
     grader = subprocess.Popen(
@@ -190,14 +204,15 @@ def test_nothing_is_left_when_the_grader_is_killed() -> None:
         ("while True:\n    print('x' * 9999)", "printed more than 1 MB"),
         ("import os\nos.closerange(3, 9)", "exit status 1"),
         (
-            "import os, time\nfor _ in range(9):\n    if os.fork() == 0:\n        x = bytearray(99 << 20)\n"
+            "import os, time\nfor _ in range(9):\n    if os.fork() == 0:\n"
+            "        x = bytearray(99 << 20)\n"
             "        time.sleep(9)\ntime.sleep(9)",
             "400 MB of memory",
         ),
     ],
 )
 def test_why_a_worker_ended(sandbox: Sandbox, source: str, reason: str) -> None:
-    with pytest.raises(WorkerDied, match=reason):
+    with pytest.raises(WorkerError, match=reason):
         sandbox.ask({"do": "cell", "number": 1, "source": source}, FAST.call_s)
 
 
@@ -206,7 +221,8 @@ def test_limits_of_a_process(sandbox: Sandbox) -> None:
         sandbox,
         "import os, resource, threading, time\n"
         "for act in (lambda: bytearray(2 << 30), lambda: open('/tmp/x', 'wb').truncate(1 << 30)):\n"
-        "    try:\n        act()\n    except (MemoryError, OSError):\n        continue\n    raise AssertionError\n"
+        "    try:\n        act()\n    except (MemoryError, OSError):\n        continue\n"
+        "    raise AssertionError\n"
         "for name in ('NPROC', 'AS', 'FSIZE', 'NOFILE', 'CPU', 'CORE'):\n"
         "    which = getattr(resource, 'RLIMIT_' + name)\n"
         "    soft, hard = resource.getrlimit(which)\n    assert soft == hard >= 0, name\n"
@@ -216,10 +232,14 @@ def test_limits_of_a_process(sandbox: Sandbox) -> None:
 
 
 def test_the_number_of_processes(sandbox: Sandbox) -> None:
-    """Root's worker meets the kernel's limit; an ordinary user's, which counts otherwise, the watch."""
+    """Root's worker meets the kernel's limit.
+
+    An ordinary user's, which counts otherwise, the watch.
+    """
     source = (
         "import threading, time\nstarted = 0\ntry:\n    while True:\n"
-        "        threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n        started += 1\n"
+        "        threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
+        "        started += 1\n"
         "except RuntimeError:\n    pass\n"
     )
     try:
@@ -227,9 +247,9 @@ def test_the_number_of_processes(sandbox: Sandbox) -> None:
         answer = sandbox.ask({"do": "get", "name": "started"}, 5)
         (started,) = decode(answer["ok"], 1)  # type: ignore[misc]
         assert 5 < started < FAST.processes
-    except WorkerDied as death:
-        assert os.geteuid() != 0
-        assert "processes" in str(death)
+    except WorkerError as death:
+        if os.geteuid() == 0 or "processes" not in str(death):
+            raise
 
 
 def test_a_worker_that_does_not_come_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,12 +271,15 @@ def test_a_dead_nursery_is_started_anew(nursery: Nursery) -> None:
 
 
 def test_as_an_ordinary_user(tmp_path: Path) -> None:
-    """The same promises where bubblewrap makes a user namespace: this very file, told to another user."""
+    """The same promises where bubblewrap makes a user namespace.
+
+    This very file, told to another user.
+    """
     script = f"""\
 import sys
 sys.path[:0] = [{str(tmp_path)!r}]
 from grading.limits import Limits, MIB
-from grading.sandbox import Nursery, Sandbox, WorkerDied
+from grading.sandbox import Nursery, Sandbox, WorkerError
 from grading.values import decode
 limits = Limits(call_s=2, memory=400 * MIB, processes=24, tmp_bytes=8 * MIB)
 n = Nursery(limits)
@@ -270,7 +293,8 @@ def fresh():
     return Sandbox(limits, n)
 s = fresh()
 source = {REPORT!r}
-assert "ok" in s.ask({{"do": "cell", "number": 1, "source": "PLACES = [{str(tmp_path)!r}, '/etc/passwd']\\n" + source}}, 9)
+source = "PLACES = [{str(tmp_path)!r}, '/etc/passwd']\\n" + source
+assert "ok" in s.ask({{"do": "cell", "number": 1, "source": source}}, 9)
 seen = decode(s.ask({{"do": "call", "name": "report", "args": [], "kwargs": {{}}}}, 9)["ok"], 1)
 assert seen["project"] == [], seen
 assert seen["writable"] == ["/dev/shm", "/tmp"], seen
@@ -301,7 +325,11 @@ import os
 assert not [p for p in there if running(p)]
 for source, reason in (
     ("import os\\nwhile True:\\n    os.fork()", ""),
-    ("import os, time\\nfor _ in range(60):\\n    if os.fork() == 0:\\n        time.sleep(99)\\ntime.sleep(99)", "processes"),
+    (
+        "import os, time\\nfor _ in range(60):\\n    if os.fork() == 0:\\n        time.sleep(99)\\n"
+        "time.sleep(99)",
+        "processes",
+    ),
     ("while True:\\n    pass", "longer"),
 ):
     s = fresh()
@@ -309,7 +337,7 @@ for source, reason in (
         answer = s.ask({{"do": "cell", "number": 1, "source": source}}, 2)
         # Whether the kernel stops the forks first or the watch sees them hangs on the kernel's age.
         assert not reason or "BlockingIOError" in repr(answer), answer
-    except WorkerDied as death:
+    except WorkerError as death:
         assert reason in str(death), death
     there = s.processes()
     s.end()
@@ -317,7 +345,9 @@ for source, reason in (
 n.end()
 print("all of it")
 """
-    shutil.copytree(ROOT / "grading", tmp_path / "grading", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "grading", tmp_path / "grading", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (tmp_path / "script.py").write_text(script)
     for path in (tmp_path, *tmp_path.parents):
         if path != Path("/tmp") and path.is_relative_to("/tmp"):
