@@ -90,6 +90,8 @@ class Log:
     def __call__(self, text: str, terminal: bool = True) -> None:
         now = datetime.now().isoformat(sep=" ", timespec="seconds")
         for line in text.splitlines():
+            # A traceback may hold a student's text, and that what turns a terminal upside down.
+            line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
             self._file.write(f"{now}  {line}\n")
         self._file.flush()
         if terminal:

@@ -38,9 +38,10 @@ class Examiner:
     limits: Limits
     nursery: Nursery | None  # None: without a sandbox
     kinds: dict[str, str] = field(default_factory=dict)
+    slot: int = 0  # which of those at a time: each has a core of its own, if there are enough
 
     def start(self) -> Sandbox:
-        return Sandbox(self.limits, self.nursery)
+        return Sandbox(self.limits, self.nursery, self.slot)
 
     def examine(self, cells: list[Cell]) -> Result:
         return examine(self.bundle, cells, self.limits, self.start, self.kinds)
@@ -139,6 +140,7 @@ class _Running:
     name: str
     process: int
     pipe: int
+    slot: int
     deadline: float
     text: bytearray = field(default_factory=bytearray)
 
@@ -152,7 +154,8 @@ def run(
     try:
         while True:
             while len(running) < jobs and (task := next(waiting, None)):
-                started = _fork(examiner, *task, list(running))
+                free = min(set(range(jobs)) - {one.slot for one in running.values()})
+                started = _fork(dataclasses.replace(examiner, slot=free), *task, list(running))
                 running[started.pipe] = started
             if not running:
                 return
@@ -207,7 +210,9 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
     process = os.fork()
     if process:
         os.close(write)
-        return _Running(name, process, pipe, time.monotonic() + examiner.limits.examiner_s)
+        return _Running(
+            name, process, pipe, examiner.slot, time.monotonic() + examiner.limits.examiner_s
+        )
     status = 1
     try:
         for descriptor in (pipe, *others):

@@ -32,9 +32,10 @@ _CANVAS_ANONYMOUS = re.compile(
     r"(?:(?P<late>LATE)_)?(?P<user>anon_[^_]+)_(?P<order>\d+)_(?P<file>.+)", re.DOTALL
 )
 _MOODLE = re.compile(
-    r"(?P<name>.+)_(?P<user>\d+)_assignsubmission_file(?:_(?P<file>.*))?", re.DOTALL
+    r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_file(?:_(?P<file>.*))?", re.DOTALL
 )
 _GRADESCOPE = re.compile(r"submission_(?P<order>\d+)")
+_EXPORT = re.compile(r"assignment_\d+_export")
 _METADATA = "submission_metadata.yml"
 _MOST_MEMBERS = 50_000
 _ZIP_BYTES = 64 * MIB  # a student's zip; that of a class may be larger
@@ -79,7 +80,7 @@ def collect(place: Path, limits: Limits) -> list[Submission]:
     people = _gradescope_people(files, limits)
     groups: dict[str, list[tuple[tuple[int, str], _File, dict[str, str]]]] = {}
     for file in files:
-        if file.path.name == _METADATA:
+        if _below_export(file.path) == (_METADATA,):
             continue
         for student, order, ids in _whose(file.path, people):
             groups.setdefault(student, []).append(((order, str(file.path)), file, ids))
@@ -96,16 +97,21 @@ def collect(place: Path, limits: Limits) -> list[Submission]:
 
 
 def _walk(place: Path) -> Iterator[_File]:
+    """All files. A zip file is a class if it is all there is, and else what a student handed in."""
+    alone = place
     if place.is_dir():
-        yield from _walk_folder(place, PurePosixPath())
-        return
+        names = [n for n in os.listdir(place) if n not in _IGNORED and not n.startswith(".")]
+        if len(names) != 1 or not names[0].lower().endswith(".zip") or _system(names[0]):
+            yield from _walk_folder(place, PurePosixPath())
+            return
+        alone = place / names[0]
     try:
-        archive = zipfile.ZipFile(place)
+        archive = zipfile.ZipFile(alone)
     except (OSError, zipfile.BadZipFile) as error:
         raise CollectError(
-            f"{place} is neither a folder nor a zip file that can be read"
+            f"{alone} is neither a folder nor a zip file that can be read"
         ) from error
-    yield from _members(archive, PurePosixPath())
+    yield from _members(archive)
 
 
 def _walk_folder(folder: Path, below: PurePosixPath) -> Iterator[_File]:
@@ -121,16 +127,11 @@ def _walk_folder(folder: Path, below: PurePosixPath) -> Iterator[_File]:
             yield _File(path, _refuse("it is a symbolic link, which is not followed"))
         elif not stat.S_ISREG(mode):
             yield _File(path, _refuse("it is not a regular file"))
-        elif entry.name.lower().endswith(".zip") and not below.parts and not _system(entry.name):
-            try:
-                yield from _members(zipfile.ZipFile(full), PurePosixPath())
-            except (OSError, zipfile.BadZipFile):
-                yield _File(path, _refuse("it is a zip file that cannot be read"))
         else:
             yield _File(path, _reader(full))
 
 
-def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
+def _members(archive: zipfile.ZipFile) -> Iterator[_File]:
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise CollectError(f"{archive.filename} holds more than {_MOST_MEMBERS} files")
@@ -142,7 +143,7 @@ def _members(archive: zipfile.ZipFile, below: PurePosixPath) -> Iterator[_File]:
         kept = [p for p in parts if p not in ("", ".", "..")]
         if not kept or any(p in _IGNORED or p.startswith("._") for p in kept):
             continue
-        file = _File(below / PurePosixPath(*kept), _unzipper(archive, member))
+        file = _File(PurePosixPath(*kept), _unzipper(archive, member))
         if kept != parts:
             why = f"its name in the zip file leads elsewhere: {member.filename!r}"
             file = _File(PurePosixPath("_".join(kept)), _refuse(why))
@@ -220,37 +221,41 @@ def _system(name: str) -> re.Match[str] | None:
 def _whose(
     path: PurePosixPath, people: dict[str, list[dict[str, str]]]
 ) -> list[tuple[str, int, dict[str, str]]]:
-    """The student's name, the system's own number for the order, the ids.
+    """The student's name, the system's own number for the order, the ids; more for a group's file.
 
-    Several for a group's file.
+    Only the part of the name that the system wrote is believed: what follows is the student's own,
+    and may look like a classmate's.
     """
-    for part in path.parts:
-        if found := _MOODLE.fullmatch(part):
-            ids = {"moodle": found["user"], "name": found["name"]}
-            return [(f"{found['name']}_{found['user']}", 0, ids)]
-        if (found := _GRADESCOPE.fullmatch(part)) and part != path.parts[-1]:
+    parts = _below_export(path)
+    first = parts[0]
+    if found := _MOODLE.fullmatch(first):
+        ids = {"moodle": found["user"], "name": found["name"]}
+        return [(f"{found['name']}_{found['user']}", 0, ids)]
+    if len(parts) > 1:
+        if found := _GRADESCOPE.fullmatch(first):
             order = int(found["order"])
-            names = people.get(part, [])
-            return [(p.get("email") or p.get("name") or part, order, p) for p in names] or [
-                (part, order, {})
-            ]
-    name = path.parts[-1]
-    if len(path.parts) == 1:
-        if found := _CANVAS_ANONYMOUS.fullmatch(name):
-            return [(found["user"], int(found["order"]), {})]
-        if found := _CANVAS.fullmatch(name):
-            return [
-                (f"{found['name']}_{found['user']}", int(found["order"]), {"canvas": found["user"]})
-            ]
-        return [(path.stem or name, 0, {})]
-    return [(path.parts[0], 0, {})]
+            names = people.get(first) or [{}]
+            return [(p.get("email") or p.get("name") or first, order, p) for p in names]
+        return [(first, 0, {})]
+    if found := _CANVAS_ANONYMOUS.fullmatch(first):
+        return [(found["user"], int(found["order"]), {})]
+    if found := _CANVAS.fullmatch(first):
+        ids = {"canvas": found["user"]}
+        return [(f"{found['name']}_{found['user']}", int(found["order"]), ids)]
+    return [(PurePosixPath(first).stem or first, 0, {})]
+
+
+def _below_export(path: PurePosixPath) -> tuple[str, ...]:
+    """The parts of a name below the folder that Gradescope puts around all."""
+    inside = len(path.parts) > 1 and _EXPORT.fullmatch(path.parts[0])
+    return path.parts[1:] if inside else path.parts
 
 
 def _gradescope_people(files: list[_File], limits: Limits) -> dict[str, list[dict[str, str]]]:
     """Who stands behind each folder of a Gradescope export."""
     people: dict[str, list[dict[str, str]]] = {}
     for file in files:
-        if file.path.name != _METADATA:
+        if _below_export(file.path) != (_METADATA,):
             continue
         import yaml  # type: ignore[import-untyped]  # comes with the book's tools; only a Gradescope export needs it
 
@@ -321,7 +326,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 def _from_zip(data: bytes, submission: Submission, limits: Limits) -> bytes:
     """The one notebook in a zip file that a student handed in."""
     try:
-        files = list(_members(zipfile.ZipFile(BytesIO(data)), PurePosixPath()))
+        files = list(_members(zipfile.ZipFile(BytesIO(data))))
     except (zipfile.BadZipFile, OSError, CollectError, ValueError, NotImplementedError) as error:
         raise _UnreadableError("it is a zip file that cannot be read") from error
     notebooks = [file for file in files if file.path.suffix.lower() == ".ipynb"]

@@ -24,6 +24,7 @@ from grading.session import BudgetError, Function, HangError, Session, Undefined
 from grading.values import StudentError
 
 PASSED, FAILED, NOT_RUN, GRADER = "passed", "failed", "not run", "grader"
+_PRINTED, _WRITTEN = 100_000, 30_000  # characters that are kept
 _PLACEHOLDER = "_Type your answer here, replacing this text._"
 
 
@@ -84,67 +85,89 @@ def examine(
     """
     result = Result(kinds=dict(kinds))
     session = Session(bundle.to_run(cells), limits, start)
+    marked = []
+    for question in bundle.questions:
+        if question.manual:
+            result.scores[question.name] = None
+            result.written[question.name] = _written(question, bundle, cells, result)
+        else:
+            marked.append(_Marked(question, limits))
+            result.outcomes[question.name] = marked[-1].outcomes
     try:
-        for question in bundle.questions:
-            if question.manual:
-                result.scores[question.name] = None
-                result.written[question.name] = _written(question, bundle, cells, result)
-            else:
-                _examine_question(question, session, limits, result)
+        # The hidden tests last: else a function could print, when a visible test calls it, what
+        # a hidden one has asked before.
+        for hidden in (False, True):
+            for one in marked:
+                one.run(hidden, session, result)
     finally:
         session.close()
+    for one in marked:
+        result.scores[one.question.name] = one.score(result)
+    result.scores = {question.name: result.scores[question.name] for question in bundle.questions}
     result.checks += session.suspicions
     _note_cells(session, result)
     _recognise(bundle, cells, result)
     return result
 
 
-def _examine_question(question: Question, session: Session, limits: Limits, result: Result) -> None:
-    outcomes = [Outcome(c.title, c.points or 0, c.hidden, NOT_RUN) for c in question.cases]
-    result.outcomes[question.name] = outcomes
-    missing: dict[str, None] = {}
-    hangs, spent = 0, ""
-    for case, outcome in zip(question.cases, outcomes, strict=True):
-        if hangs >= limits.hangs:
+class _Marked:
+    """One question on its way to a score."""
+
+    def __init__(self, question: Question, limits: Limits) -> None:
+        self.question, self._limits = question, limits
+        self.outcomes = [
+            Outcome(case.title, case.points or 0, case.hidden, NOT_RUN) for case in question.cases
+        ]
+        self._missing: dict[str, None] = {}
+        self._hangs, self._spent = 0, ""
+
+    def run(self, hidden: bool, session: Session, result: Result) -> None:
+        """Run the visible tests or the hidden ones."""
+        for case, outcome in zip(self.question.cases, self.outcomes, strict=True):
+            if case.hidden == hidden:
+                self._run(case, outcome, session, result)
+
+    def _run(self, case: Case, outcome: Outcome, session: Session, result: Result) -> None:
+        if self._hangs >= self._limits.hangs:
             outcome.message = "not run: two tests before it had ended the notebook's process"
-            continue
+            return
         try:
-            with _cpu_limit(limits.test_cpu_s):
+            with _cpu_limit(self._limits.test_cpu_s):
                 arguments = {
                     name: _argument(name, session, result.kinds) for name in case.parameters
                 }
                 case.function(**arguments)
             outcome.state, outcome.message = PASSED, case.success_message or ""
         except BudgetError as error:
-            outcome.message = spent = str(error)
+            outcome.message = self._spent = str(error)
         except (AssertionError, StudentError) as error:
             outcome.state = FAILED
             _say(outcome, case, error)
-            hangs += isinstance(error, HangError)
+            self._hangs += isinstance(error, HangError)
             if isinstance(error, UndefinedError):
-                missing[error.name] = None
+                self._missing[error.name] = None
         except (Exception, TestTooLong) as error:
             outcome.state = GRADER
             outcome.message = "this test could not judge the answer; your instructor will look"
             outcome.detail = "".join(traceback.format_exception(error))[-4000:]
-            result.log.append(f"{question.name}, test {case.title!r}: {outcome.detail}")
+            result.log.append(f"{self.question.name}, test {case.title!r}: {outcome.detail}")
             session.close()  # it may have been stopped in the middle of an answer
         printed = session.take_printed()
-        # A function that prints its arguments must not tell what the hidden tests ask.
         outcome.printed = "" if case.hidden else printed
 
-    earned: float | None = sum(o.points for o in outcomes if o.state == PASSED)
-    if any(outcome.state == GRADER for outcome in outcomes):
-        earned = None
-        result.checks.append(f"{question.name}: a test of the grader failed, see the log")
-    if spent:
-        result.checks.append(f"{question.name}: {spent}")
-        if all(outcome.state == NOT_RUN for outcome in outcomes):
-            earned = None
-    if hangs >= limits.hangs and NOT_RUN in {outcome.state for outcome in outcomes}:
-        result.checks.append(f"{question.name}: its last tests were not run")
-    result.checks += [f"{question.name}: `{name}` is not defined" for name in missing]
-    result.scores[question.name] = earned
+    def score(self, result: Result) -> float | None:
+        """The points; None where no score can be given. Says what a person must look at."""
+        name, states = self.question.name, {outcome.state for outcome in self.outcomes}
+        result.checks += [f"{name}: `{missing}` is not defined" for missing in self._missing]
+        if self._spent:
+            result.checks.append(f"{name}: {self._spent}")
+        if self._hangs >= self._limits.hangs and NOT_RUN in states:
+            result.checks.append(f"{name}: its last tests were not run")
+        if GRADER in states:
+            result.checks.append(f"{name}: a test of the grader failed, see the log")
+        if GRADER in states or self._spent:
+            return None
+        return sum(outcome.points for outcome in self.outcomes if outcome.state == PASSED)
 
 
 def _say(outcome: Outcome, case: Case, error: BaseException) -> None:
@@ -197,11 +220,16 @@ def _cpu_limit(seconds: float) -> Iterator[None]:
 
 
 def _note_cells(session: Session, result: Result) -> None:
+    """What the feedback says about cells.
+
+    All errors, and of what was printed as much as is read.
+    """
+    room = _PRINTED
     for number, note in sorted(session.notes.items()):
         if note.error or note.printed or note.left_out:
-            result.cells.append(
-                asdict(note) | {"number": number, "printed": _clip(note.printed, 9000)}
-            )
+            printed = _clip(note.printed, room)
+            room -= min(len(printed), room)
+            result.cells.append(asdict(note) | {"number": number, "printed": printed})
 
 
 def _written(question: Question, bundle: Bundle, cells: list[Cell], result: Result) -> str:
@@ -222,7 +250,9 @@ def _written(question: Question, bundle: Bundle, cells: list[Cell], result: Resu
     text = "\n\n".join(filter(None, own))
     if not text:
         result.checks.append(f"{question.name}: no answer was written")
-    return text
+    if len(text) > _WRITTEN:
+        result.checks.append(f"{question.name}: only the answer's first {_WRITTEN} characters show")
+    return _clip(text, _WRITTEN)
 
 
 def _first_line(cell: Cell) -> str:

@@ -23,7 +23,7 @@ class Limits:
     memory: int = 2 * GIB  # all processes of a student together
     address_space: int = 4 * GIB  # each of them
     processes: int = 64  # threads count
-    descriptors: int = 256
+    descriptors: int = 96
     file_bytes: int = 32 * MIB
     tmp_bytes: int = 64 * MIB
     tmp_files: int = 20_000

@@ -102,8 +102,7 @@ class Session:
             note.error = f"the cell was ended: {death}"
             note.printed = note.printed or self._lost_output
             self._skip.add(number)
-            if death.suspicious or death.hung:
-                self._suspect(f"cell {number}: {death}")
+            self._suspect(f"cell {number}: {death}")
             return False
         worker = self._worker
         assert worker is not None
@@ -135,9 +134,7 @@ class Session:
         assert worker is not None
         left = self.limits.student_s - self._used
         if left <= 0:
-            raise BudgetError(
-                f"not run: the notebook had used up its {self.limits.student_s:g} seconds"
-            )
+            raise self._spent()
         began = time.monotonic()
         try:
             answer = worker.ask(request, min(self.limits.call_s, left))
@@ -147,13 +144,17 @@ class Session:
             self.deaths += 1
             self._lost_output = worker.take_printed()
             self.close()
+            if left < self.limits.call_s and time.monotonic() - began >= left:
+                raise self._spent() from error
             if isinstance(error, WorkerError):
                 raise
-            raise WorkerError(
-                f"it broke the protocol of the pipe: {error}", suspicious=True
-            ) from error
+            raise WorkerError(f"it broke the protocol of the pipe: {error}") from error
         finally:
             self._used += time.monotonic() - began
+
+    def _spent(self) -> BudgetError:
+        seconds = self.limits.student_s
+        return BudgetError(f"not run: the notebook had used up its {seconds:g} seconds")
 
     def _check(self, answer: dict[str, Any]) -> None:
         """WireError unless it is an answer: then the worker is not to be believed any more."""
@@ -169,8 +170,7 @@ class Session:
             answer = self._ask(request)
         except WorkerError as death:
             self.printed += self._lost_output
-            if death.suspicious:
-                self._suspect(f"`{name}`: {death}")
+            self._suspect(f"`{name}`: {death}")
             raise HangError(f"your `{name}` was ended: {death}") from death
         assert self._worker is not None
         self.printed += self._worker.take_printed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import zipfile
@@ -105,39 +104,89 @@ submission_32:
     assert students["jane@example.com"].data == b"jane again"
     assert students["submission_33"].data == b"who?"
     broken = zipped(
-        tmp_path / "broken.zip", {"a/submission_metadata.yml": b"- !x [", "a/b.ipynb": b""}
+        tmp_path / "broken.zip", {"submission_metadata.yml": b"- !x [", "a/b.ipynb": b""}
     )
     with pytest.raises(CollectError, match="submission_metadata"):
         collect(broken, LIMITS)
 
 
-def test_a_zip_among_the_files_is_a_class_or_a_student(tmp_path: Path) -> None:
-    zipped(tmp_path / "class.zip", {"alice.ipynb": b"alice", "bob.ipynb": b"bob"})
+def test_a_zip_is_a_class_or_a_student(tmp_path: Path) -> None:
+    (alone := tmp_path / "alone").mkdir()
+    zipped(alone / "class.zip", {"alice.ipynb": b"alice", "bob.ipynb": b"bob"})
+    assert set(found(alone)) == {"alice", "bob"}
+    (folder := tmp_path / "folder").mkdir()
+    zipped(folder / "bob.zip", {"alice.ipynb": b"by bob"})
     zipped(
-        tmp_path / "doe_1_2_mine.zip", {"work/9-trial.ipynb": b"doe", "work/__MACOSX/x.ipynb": b""}
+        folder / "doe_1_2_mine.zip", {"work/9-trial.ipynb": b"doe", "work/__MACOSX/x.ipynb": b""}
     )
-    zipped(tmp_path / "roe_3_4_two.zip", {"a.ipynb": b"", "b.ipynb": b""})
-    students = found(tmp_path)
-    assert [one.data for one in students.values()] == [b"alice", b"bob", b"doe", b""]
+    zipped(folder / "roe_3_4_two.zip", {"a.ipynb": b"", "b.ipynb": b""})
+    students = found(folder)
+    assert {name: one.data for name, one in students.items()} == {
+        "bob": b"by bob",
+        "doe_1": b"doe",
+        "roe_3": b"",
+    }
     assert "2 notebooks in it" in students["roe_3"].problem
+
+
+def test_nobody_hands_in_under_anothers_name(tmp_path: Path) -> None:
+    """A student chooses a file's name, and may choose one that looks like a classmate's."""
+    canvas = fill(tmp_path / "canvas", "eve_1_100_bob_2_999_x.ipynb", "bob_2_101_x.ipynb")
+    moodle = fill(
+        tmp_path / "moodle", "Eve_1_assignsubmission_file_Bob_2_assignsubmission_file_x.ipynb"
+    )
+    nested = fill(
+        tmp_path / "nested", "Eve_1_assignsubmission_file_/Bob_2_assignsubmission_file_x.ipynb"
+    )
+    plain = fill(
+        tmp_path / "plain", "eve/Bob_2_assignsubmission_file_x.ipynb", "eve/submission_7/y.ipynb"
+    )
+    assert set(found(canvas)) == {"eve_1", "bob_2"}
+    assert set(found(moodle)) == set(found(nested)) == {"Eve_1"}
+    assert set(found(plain)) == {"eve"}
+    own = b"submission_2:\n  :submitters:\n  - :email: eve@x\n"
+    true = b"submission_1:\n  :submitters:\n  - :email: eve@x\n" + own.replace(b"eve", b"bob")
+    top = "assignment_9_export"
+    archive = zipped(
+        tmp_path / "export.zip",
+        {
+            f"{top}/submission_metadata.yml": true,
+            f"{top}/submission_1/submission_metadata.yml": own,
+            f"{top}/submission_1/submission_2/x.ipynb": b"eve",
+            f"{top}/submission_1/Bob_2_assignsubmission_file_x.ipynb": b"eve",
+            f"{top}/submission_2/x.ipynb": b"bob",
+        },
+    )
+    students = found(archive)
+    assert set(students) == {"eve@x", "bob@x"}
+    assert students["bob@x"].data == b"bob"
+    assert not students["bob@x"].notes
 
 
 def test_bombs(tmp_path: Path) -> None:
     """What a zip file says about a size is not believed; no more than the limit is unpacked."""
-    zeros = bytes(50 * MIB)
-    zipped(tmp_path / "class.zip", {"alice.ipynb": zeros, "bob.ipynb": b"bob"})
-    inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x.ipynb", zeros)
-    (tmp_path / "doe_1_2_x.zip").write_bytes(inner.getvalue())
-    zipped(tmp_path / "more.zip", {"carl.ipynb": zeros}, zipfile.ZIP_LZMA)
+    zeros = bytes(9 * MIB)
+    zipped(tmp_path / "alice.zip", {"x.ipynb": zeros})
+    zipped(tmp_path / "carl.zip", {"x.ipynb": zeros}, zipfile.ZIP_LZMA)
     (tmp_path / "dora.ipynb").write_bytes(zeros)
+    fill(tmp_path, "bob.ipynb")
     students = found(tmp_path)
     assert "more than 1 MB" in students["alice"].problem
-    assert "more than 1 MB" in students["doe_1"].problem
     assert "not read here" in students["carl"].problem
     assert "more than 1 MB" in students["dora"].problem
+    assert students["bob"].data == b"bob.ipynb"
+    (tmp_path / "class").mkdir()
+    archive = zipped(tmp_path / "class" / "class.zip", {"alice.ipynb": zeros, "bob.ipynb": b"bob"})
+    students = found(archive)
+    assert "more than 1 MB" in students["alice"].problem
     assert students["bob"].data == b"bob"
+    # A size that is smaller than what is inside: the checksum or the length does not fit.
+    data = bytearray(archive.read_bytes())
+    for mark, where in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        place = data.index(mark) + where
+        data[place : place + 4] = (10).to_bytes(4, "little")
+    archive.write_bytes(data)
+    assert "cannot be unpacked" in found(archive)["alice"].problem
 
 
 def test_names_that_lead_elsewhere(tmp_path: Path) -> None:
@@ -162,7 +211,7 @@ def test_links_pipes_and_broken_files(tmp_path: Path) -> None:
     (folder / "class.zip").write_bytes(b"PK\x03\x04 broken")
     linked = zipfile.ZipInfo("dora.ipynb")
     linked.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(folder / "c2.zip", "w") as archive:
+    with zipfile.ZipFile(folder / "dora.zip", "w") as archive:
         archive.writestr(linked, str(secret))
     students = found(folder)
     for name in ("alice", "dir", "dora"):

@@ -63,6 +63,7 @@ def test_a_class(trial: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[s
     assert out.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes_and_grades_nothing(
     trial: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,21 @@ def test_feedback(trial: tuple[Path, Path, Path]) -> None:
     assert '<html lang="en">' in page
 
 
+def test_hidden_inputs_do_not_come_out_through_visible_tests(tmp_path: Path) -> None:
+    """A function that remembers what it was asked, and prints it the next time."""
+    remember = (
+        "asked = []\ndef {}(x):\n    asked.append(x)\n    print('asked', asked)\n    return 2\n"
+    )
+    sly = answers(remember.format("size_of"), remember.format("jump_of"), last="# sly")
+    submissions = hand_in(tmp_path / "in", {"sly": sly})
+    assert grade(bundle(tmp_path / "bundle"), submissions, tmp_path / "out") == 0
+    page = (tmp_path / "out" / "feedback" / "sly.html").read_text("utf-8")
+    assert "asked [[(3, 1), (3, 2)]]" in page
+    assert "(5, 3)" not in page  # q2's hidden test
+    assert set(re.findall(r"\(\d, \d\)", page)) == {"(3, 1)", "(3, 2)"}
+
+
+@pytest.mark.slow
 def test_pages_of_students_with_odd_names(tmp_path: Path) -> None:
     names = ["=1+1", "a*b", "a?b", "A_B", "..", "-x", "ü ß"]
     folder = tmp_path / "in"
@@ -189,6 +205,7 @@ def test_the_same_file_twice(tmp_path: Path) -> None:
 # --- what a person grades -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where, out = bundle(tmp_path / "bundle", manual=True), tmp_path / "out"
     gone = answers(manual=True, last="# 4").replace(json.dumps(HEAD4).encode()[1:-1], b"## Mine")

@@ -88,12 +88,12 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
     "loop in a function": (
         answers(q2="def jump_of(x):\n    while True:\n        pass\n"),
         NO2,
-        "^ok|not run",
+        "took longer",
     ),
     "loop on other inputs": (
         answers(q2="def jump_of(x):\n    while len(x) > 1:\n        pass\n    return 2\n"),
         (4.0, 1.0, 2.0),
-        "^ok",
+        "took longer",
     ),
     "loop in C, deaf to alarms": (
         answers(
@@ -109,7 +109,7 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         answers(
             q1="import time\n" + GOOD1.replace("    return", "    time.sleep(0.9)\n    return")
         ),
-        (1.0, None, None),
+        (None, None, None),
         "used up its 9 seconds",
     ),
     "sys.exit in a cell": (answers(first="import sys\nsys.exit(0)"), FULL, "^ok"),
@@ -535,7 +535,7 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
             "    forge({'id': frame.f_locals['request']['id'], 'ok': ['i', '5']})\n"
             "    time.sleep(5)\n"
         ),
-        (1.0, 3.0, 2.0),
+        (1.0, 0.0, 2.0),
         "",
     ),
     "forges all the time": (
