@@ -65,13 +65,13 @@ lint: .venv/.installed  ## ruff: rules and format
 types: .venv/.installed  ## mypy --strict on rflib
 	$(call step,mypy --strict rflib,$(BIN)/mypy --strict rflib,mend the types at the lines above)
 
-fast: .venv/.installed browser  ## the tests that take under a minute
+fast: .venv/.installed browser sandbox  ## the tests that take under a minute
 	$(call step,tests that are not slow,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist loadfile tests -m "not slow",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 doctests: .venv/.installed  ## the examples in the docstrings of rflib
 	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
 
-slow: .venv/.installed browser  ## the slow tests that need no built book
+slow: .venv/.installed browser sandbox  ## the slow tests that need no built book
 	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 nbval: .venv/.installed  ## run every notebook and compare with its stored outputs

@@ -22,7 +22,7 @@ from grading.bundle import Bundle, BundleError, load
 from grading.collect import CollectError, collect, readable
 from grading.examine import preload
 from grading.limits import Limits
-from grading.sandbox import Nursery, SandboxError, shown, try_sandbox
+from grading.sandbox import REMEDY, Nursery, SandboxError, shown, try_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 BROKEN, NO_SANDBOX, BAD_INPUT, INTERRUPTED = 2, 3, 4, 130
@@ -114,6 +114,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def grade(args: argparse.Namespace, limits: Limits) -> int:
     if args.jobs < 1:
         raise CommandError(f"-j is {args.jobs}; 1 or more are allowed")
+    if sys.platform != "linux":
+        raise SandboxError(f"Grading needs Linux; this is {sys.platform}.\n{REMEDY}")
     folder = find_bundle(args.assignment)
     bundle = load(folder)
     for path in (args.canvas_gradebook, args.moodle_worksheet):
@@ -123,7 +125,8 @@ def grade(args: argparse.Namespace, limits: Limits) -> int:
         _hidden([folder, args.submissions])
     nursery = None if args.bare else nursery_for(bundle, limits)
     try:
-        try_sandbox(nursery, limits)
+        if nursery is not None:
+            try_sandbox(nursery, limits)
         return _grade(args, limits, bundle, nursery)
     finally:
         if nursery is not None:

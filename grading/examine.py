@@ -19,7 +19,7 @@ from typing import Any
 from grading.bundle import Bundle, Case, Question
 from grading.limits import Limits
 from grading.notebook import Cell
-from grading.sandbox import Sandbox
+from grading.sandbox import Sandbox, SandboxError
 from grading.session import BudgetError, Function, HangError, Session, UndefinedError
 from grading.values import StudentError
 
@@ -138,6 +138,8 @@ class _Marked:
                 }
                 case.function(**arguments)
             outcome.state, outcome.message = PASSED, case.success_message or ""
+        except SandboxError:
+            raise  # nobody's answer is judged on a machine that fails
         except BudgetError as error:
             outcome.message = self._spent = str(error)
         except (AssertionError, StudentError) as error:

@@ -38,9 +38,9 @@ from grading.limits import DEPTH, DIGITS, Limits
 from grading.values import WireError, parse
 
 WORKER = Path(__file__).with_name("worker.py")
-_FIRST_USER = (
-    1_000_000  # above every ordinary user's number; the examiner's process number is added
-)
+# Above every ordinary user's number; that of the examiner's process is added.
+_FIRST_USER = 1_000_000
+_SMALL_USERS = 30_000  # where containers have numbers below 65,536 only
 _NOBODY = 65534
 _WATCH_S = 0.1
 _ENVIRONMENT = {
@@ -183,7 +183,7 @@ class Sandbox:
         self._next = 0
         self._folder: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._user = _FIRST_USER + os.getpid() if os.geteuid() == 0 else None
+        self._user = _free_user() if os.geteuid() == 0 else None
         self._life, their_life = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket, theirs = socket.socketpair()
         self._out, out = os.pipe()
@@ -233,10 +233,7 @@ class Sandbox:
         }
 
     def _await_birth(self, nursery: Nursery) -> None:
-        """The first process inside says that it lives.
-
-        The kernel says which number it has out here.
-        """
+        """The first process inside says that it lives; the kernel says its number out here."""
         ready, _, _ = select.select([self._life], [], [], self.limits.start_s)
         ancillary: list[Any] = []
         if ready:
@@ -396,9 +393,8 @@ class Sandbox:
         """The student's processes, seen from here."""
         parents = _parents()
         found = [self.root] if self.root in parents else []
-        if (
-            self._process is not None
-        ):  # no namespace holds them: orphans have become our own children
+        if self._process is not None:
+            # No namespace holds them: orphans have become our own children (become_subreaper).
             found += [
                 p for p, parent in parents.items() if parent == os.getpid() and p not in found
             ]
@@ -429,10 +425,7 @@ class Sandbox:
         os.close(self._out)
 
     def _end_namespace(self, gone: int) -> None:
-        """The first process takes all others of its namespace with it.
-
-        When it is gone, they are.
-        """
+        """End the first process of the namespace: when it is gone, all others are."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(gone, signal.SIGKILL)
         select.select([gone], [], [], 10.0)
@@ -459,10 +452,9 @@ class Sandbox:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def try_sandbox(nursery: Nursery | None, limits: Limits) -> None:
+def try_sandbox(nursery: Nursery, limits: Limits) -> None:
     """SandboxError unless a worker starts, answers and ends here."""
-    if nursery is not None:
-        nursery.ensure()
+    nursery.ensure()
     sandbox = Sandbox(limits, nursery)
     try:
         sandbox.ask({"do": "hello"}, limits.start_s)
@@ -471,6 +463,16 @@ def try_sandbox(nursery: Nursery | None, limits: Limits) -> None:
         raise SandboxError(f"The sandbox starts, but no Python in it: {error}\n{said}") from error
     finally:
         sandbox.end()
+
+
+def _free_user() -> int:
+    """The number of a user that nobody is, and that this container can be."""
+    wanted = _FIRST_USER + os.getpid()
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        first, _, count = map(int, line.split())
+        if first <= wanted < first + count:
+            return wanted
+    return _SMALL_USERS + os.getpid() % _SMALL_USERS
 
 
 def _namespaces(root: bool) -> list[str]:

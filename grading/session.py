@@ -13,7 +13,7 @@ from typing import Any
 
 from grading.limits import Limits
 from grading.notebook import Cell
-from grading.sandbox import Sandbox, WorkerError
+from grading.sandbox import Sandbox, SandboxError, WorkerError
 from grading.values import (
     CallableHandle,
     Handle,
@@ -86,7 +86,12 @@ class Session:
                 )
             self._worker = self._start()
             self._number += 1
-            self._worker.ask({"do": "hello"}, self.limits.start_s)
+            try:
+                self._worker.ask({"do": "hello"}, self.limits.start_s)
+            except WorkerError as error:
+                said = self._worker.take_printed()
+                self.close()
+                raise SandboxError(f"a fresh worker does not answer: {error}\n{said}") from error
             for number, cell in self.cells:
                 if number not in self._skip and not self._run(number, cell):
                     break
