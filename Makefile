@@ -16,7 +16,7 @@ step = @printf '\n== %s\n' '$(1)'; { $(2); } || { printf '\nFAILED: %s\nWhat to 
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve test lint types fast doctests slow nbval site browser execute check-notebooks \
-	address grade gradescope sandbox format bench wheel check-links clean distclean
+	address format bench wheel check-links clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -83,6 +83,19 @@ site: book browser  ## the built book in headless Chromium
 browser: .venv/.installed
 	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)
 
+# --- grading -------------------------------------------------------------------------------------
+
+.PHONY: grade gradescope sandbox
+
+grade: .venv/.installed  ## grade a class: make grade A=1 SUBMISSIONS=folder-or-zip OPTIONS="-j 4" (--help lists them)
+	@$(BIN)/python -m grading '$(A)' '$(SUBMISSIONS)' $(OPTIONS)
+
+gradescope: .venv/.installed  ## the autograder for Gradescope: make gradescope A=1
+	@$(BIN)/python -m grading.gradescope '$(A)'
+
+sandbox: .venv/.installed  ## get bubblewrap where there is none and try whether students' code can be confined here
+	$(call step,get bubblewrap and try it,$(BIN)/python -m grading.sandbox,install bubblewrap by hand (apt install bubblewrap) and read what stands above)
+
 # --- the notebooks -------------------------------------------------------------------------------
 
 execute: .venv/.installed  ## execute intro.ipynb and chapters/*.ipynb and write their outputs (twice gives the same bytes)
@@ -93,17 +106,6 @@ check-notebooks: .venv/.installed  ## execute them and compare with the committe
 
 address: .venv/.installed  ## set the public address once: make address REPOSITORY=https://github.com/you/name
 	$(call step,set the public address,$(BIN)/python web/execute.py --address '$(REPOSITORY)',say it so: make address REPOSITORY=https://github.com/you/name)
-
-# --- grading -------------------------------------------------------------------------------------
-
-grade: .venv/.installed  ## grade a class: make grade A=1 SUBMISSIONS=folder-or-zip OPTIONS="-j 4" (--help lists them)
-	@$(BIN)/python -m grading '$(A)' '$(SUBMISSIONS)' $(OPTIONS)
-
-gradescope: .venv/.installed  ## the autograder for Gradescope: make gradescope A=1
-	@$(BIN)/python -m grading.gradescope '$(A)'
-
-sandbox: .venv/.installed  ## get bubblewrap where there is none and try whether students' code can be confined here
-	$(call step,get bubblewrap and try it,$(BIN)/python -m grading.sandbox,install bubblewrap by hand (apt install bubblewrap) and read what stands above)
 
 # --- the rest ------------------------------------------------------------------------------------
 
