@@ -65,13 +65,13 @@ lint: .venv/.installed  ## ruff: rules and format
 types: .venv/.installed  ## mypy --strict on rflib and grading
 	$(call step,mypy --strict rflib grading,$(BIN)/mypy --strict rflib grading,mend the types at the lines above)
 
-fast: .venv/.installed browser  ## the tests that take under a minute
+fast: .venv/.installed browser sandbox  ## the tests that take under a minute
 	$(call step,tests that are not slow,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist loadfile tests -m "not slow",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 doctests: .venv/.installed  ## the examples in the docstrings of rflib
 	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
 
-slow: .venv/.installed browser  ## the slow tests that need no built book
+slow: .venv/.installed browser sandbox  ## the slow tests that need no built book
 	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 nbval: .venv/.installed  ## run every notebook and compare with its stored outputs
@@ -82,6 +82,19 @@ site: book browser  ## the built book in headless Chromium
 
 browser: .venv/.installed
 	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)
+
+# --- grading -------------------------------------------------------------------------------------
+
+.PHONY: grade gradescope sandbox
+
+grade: .venv/.installed  ## grade a class: make grade A=1 SUBMISSIONS=folder-or-zip OPTIONS="-j 4" (--help lists them)
+	@$(BIN)/python -m grading '$(A)' '$(SUBMISSIONS)' $(OPTIONS)
+
+gradescope: .venv/.installed  ## the autograder for Gradescope: make gradescope A=1
+	@$(BIN)/python -m grading.gradescope '$(A)'
+
+sandbox: .venv/.installed  ## get bubblewrap where there is none and try whether students' code can be confined here
+	$(call step,get bubblewrap and try it,$(BIN)/python -m grading.sandbox,install bubblewrap by hand (apt install bubblewrap) and read what stands above)
 
 # --- the notebooks -------------------------------------------------------------------------------
 
