@@ -25,6 +25,7 @@ from grading.values import StudentError
 
 PASSED, FAILED, NOT_RUN, GRADER = "passed", "failed", "not run", "grader"
 _PRINTED, _WRITTEN = 100_000, 30_000  # characters that are kept
+_CELLS = 200  # whose errors are
 _PLACEHOLDER = "_Type your answer here, replacing this text._"
 
 
@@ -229,6 +230,9 @@ def _note_cells(session: Session, result: Result) -> None:
     room = _PRINTED
     for number, note in sorted(session.notes.items()):
         if note.error or note.printed or note.left_out:
+            if len(result.cells) == _CELLS:
+                result.checks.append(f"only the first {_CELLS} cells with something to say show")
+                break
             printed = _clip(note.printed, room)
             room -= min(len(printed), room)
             result.cells.append(asdict(note) | {"number": number, "printed": printed})

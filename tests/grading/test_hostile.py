@@ -171,6 +171,15 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "",
     ),
+    "works on all cores": (
+        answers(
+            first="import os\ntry:\n    os.sched_setaffinity(0, range(8))\nexcept OSError:\n"
+            "    pass\n"
+            "for _ in range(15):\n    if os.fork() == 0:\n        while True:\n            pass"
+        ),
+        FULL,
+        "",
+    ),
     "thread bomb": (
         answers(
             first="import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, "
@@ -647,10 +656,10 @@ def grade_table(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def files() -> set[str]:
-    """What a worker could have left on the disk."""
-    return {
-        str(p) for place in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(place).glob("grading-*")
-    }
+    """What the notebooks of the table would have left on the disk, had they reached it."""
+    names = ("grading-pwned", "x", "mine", "notebook", "json.py", *map(str, range(3)))
+    places = ("/tmp", "/dev/shm", "/", "/usr", "/etc", os.path.dirname(os.__file__))
+    return {f"{place}/{name}" for place in places for name in names if Path(place, name).exists()}
 
 
 @pytest.fixture(scope="module")
