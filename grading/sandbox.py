@@ -38,6 +38,7 @@ from grading.limits import DEPTH, DIGITS, Limits
 from grading.values import WireError, parse
 
 WORKER = Path(__file__).with_name("worker.py")
+_ENVIRONMENT_FOLDER = Path("/grading/environment")
 # Above every ordinary user's number; that of the examiner's process is added.
 _FIRST_USER = 1_000_000
 _SMALL_USERS = 30_000  # where containers have numbers below 65,536 only
@@ -124,7 +125,8 @@ class Nursery:
                 *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--remount-ro", "/dev"),
                 *("--remount-ro", "/", "--chdir", "/", "--clearenv"),
                 *_pairs("--setenv", list(_ENVIRONMENT.items())),
-                *("--", sys.executable, "-s", "-P", "/grading/worker.py", json.dumps(setup)),
+                *("--", str(inside(Path(sys.executable))), "-s", "-P", "/grading/worker.py"),
+                json.dumps(setup),
             ]
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
             self._process = subprocess.Popen(
@@ -501,18 +503,31 @@ def shown() -> list[Path]:
     return [place for place in dict.fromkeys(places) if place not in inside]
 
 
+def inside(path: Path) -> Path:
+    """Where a path of this machine is inside.
+
+    The environment has a place of its own, because its folder may be one that the sandbox has
+    otherwise: /tmp, or a home.
+    """
+    if path.is_relative_to(sys.prefix) and sys.prefix != sys.base_prefix:
+        return _ENVIRONMENT_FOLDER / path.relative_to(sys.prefix)
+    return path
+
+
 def _system() -> list[str]:
     words: list[str] = []
-    parents = {parent for place in shown() for parent in place.parents} - {Path("/")}
+    places = {place: inside(place) for place in shown()}
+    for place, there in places.items():
+        if any(there.is_relative_to(taken) for taken in ("/tmp", "/dev", "/proc")):
+            raise SandboxError(
+                f"Python lies in {place}, and inside the sandbox that folder is the student's own. "
+                f"What to do: make the environment with a Python that is installed elsewhere."
+            )
+    parents = {parent for there in places.values() for parent in there.parents} - {Path("/")}
     for parent in sorted({*parents, Path("/grading"), Path("/grading/modules")}):
-        words += [
-            "--perms",
-            "0755",
-            "--dir",
-            str(parent),
-        ]  # else they are shut to the worker's user
-    for place in shown():
-        words += ["--ro-bind", str(place), str(place)]
+        words += ["--perms", "0755", "--dir", str(parent)]  # else shut to the worker's user
+    for place, there in places.items():
+        words += ["--ro-bind", str(place), str(there)]
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         path = Path(name)
         if path.is_symlink():
