@@ -81,6 +81,8 @@ def prove(examiner: Examiner) -> Examiner:
     # Its written answers are not in the heading's place at times; machines do not grade them.
     manual = {q.name for q in examiner.bundle.questions if q.manual}
     doubts = [c for c in solution.checks if c.partition(":")[0] not in manual]
+    if not student.scores:
+        doubts += student.checks
     if lost or doubts or solution.log:
         raise BundleError(
             "The reference solution does not get full marks, so nothing was graded:\n"
