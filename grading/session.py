@@ -37,9 +37,14 @@ class CellNote:
     """What happened in a cell: for the feedback."""
 
     number: int
+    begins: str  # its first line, since notebooks show no numbers of cells
     error: str = ""
     printed: str = ""
     left_out: list[str] = field(default_factory=list)
+
+
+def _first_line(source: str) -> str:
+    return source.strip().partition("\n")[0].strip()[:80]
 
 
 class Function:
@@ -100,7 +105,7 @@ class Session:
     def _run(self, number: int, cell: Cell) -> bool:
         """Whether the worker outlived the cell."""
         first = number not in self.notes
-        note = self.notes.setdefault(number, CellNote(number))
+        note = self.notes.setdefault(number, CellNote(number, _first_line(cell.source)))
         try:
             answer = self._ask({"do": "cell", "number": number, "source": cell.source})
         except WorkerError as death:
