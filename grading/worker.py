@@ -368,9 +368,7 @@ def answer(request: dict[str, Any], namespace: dict[str, Any], values: Values) -
         if request["name"] not in namespace:
             return ["t", []]
         return ["t", [values.write(namespace[request["name"]])]]
-    function = (
-        namespace[request["name"]] if "name" in request else values.objects[request["object"]]
-    )
+    function = namespace[request["name"]]
     args = [values.read(value) for value in request["args"]]
     kwargs = {name: values.read(value) for name, value in request["kwargs"].items()}
     result = function(*args, **kwargs)
