@@ -225,7 +225,6 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
             os._exit(1)
         if examiner.nursery is None:
             become_subreaper()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         most = 8 * GIB if hard == resource.RLIM_INFINITY else min(8 * GIB, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
