@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "3 no sandbox, 4 wrong input, 130 interrupted.",
     )
     found.add_argument("assignment", help="its number or name, or the folder of its bundle")
-    found.add_argument("submissions", type=Path, help="folder or zip file")
+    found.add_argument("submissions", help="folder or zip file")
     found.add_argument("-j", "--jobs", type=int, default=2, help="at a time (default: 2)")
     found.add_argument("--out", type=Path, help="default: _build/grades/NAME")
     found.add_argument("--again", action="store_true", help="grade all anew: forget the journal")
@@ -116,13 +116,15 @@ def grade(args: argparse.Namespace, limits: Limits) -> int:
         raise CommandError(f"-j is {args.jobs}; 1 or more are allowed")
     if sys.platform != "linux":
         raise SandboxError(f"Grading needs Linux; this is {sys.platform}.\n{REMEDY}")
+    if not args.submissions:
+        raise CommandError("Whose? make grade A=1 SUBMISSIONS=folder-or-zip")
     folder = find_bundle(args.assignment)
     bundle = load(folder)
     for path in (args.canvas_gradebook, args.moodle_worksheet):
         if path is not None and not path.is_file():
             raise CommandError(f"{path} does not exist")
     if not args.bare:
-        _hidden([folder, args.submissions])
+        _hidden([folder, Path(args.submissions)])
     nursery = None if args.bare else nursery_for(bundle, limits)
     try:
         if nursery is not None:
@@ -175,7 +177,7 @@ def _into(
             ).unlink()  # old scores beside a broken grader would be taken for its own
         log(str(error))
         return BROKEN
-    submissions = collect(args.submissions, limits)
+    submissions = collect(Path(args.submissions), limits)
     if args.again:
         (out / "journal.jsonl").unlink(missing_ok=True)
     journal = Journal(out / "journal.jsonl")

@@ -81,6 +81,8 @@ def prove(examiner: Examiner) -> Examiner:
     # Its written answers are not in the heading's place at times; machines do not grade them.
     manual = {q.name for q in examiner.bundle.questions if q.manual}
     doubts = [c for c in solution.checks if c.partition(":")[0] not in manual]
+    if not student.scores:
+        doubts += student.checks
     if lost or doubts or solution.log:
         raise BundleError(
             "The reference solution does not get full marks, so nothing was graded:\n"
@@ -223,7 +225,6 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
             os._exit(1)
         if examiner.nursery is None:
             become_subreaper()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         most = 8 * GIB if hard == resource.RLIM_INFINITY else min(8 * GIB, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))

@@ -161,7 +161,11 @@ def results(bundle: Bundle, result: Result) -> dict[str, Any]:
                 }
             )
     known = [score for score in result.scores.values() if score is not None]
-    cells = [f"Cell {c['number']} stopped:\n{c['error']}" for c in result.cells if c["error"]]
+    cells = [
+        f"The cell that begins with {c['begins']} stopped:\n{c['error']}"
+        for c in result.cells
+        if c["error"]
+    ]
     looks = ["Your instructor looks at this submission, too: the points may change."] * bool(
         result.checks
     )

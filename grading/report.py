@@ -272,7 +272,8 @@ def feedback(bundle: Bundle, row: Row, limits: Limits) -> str:
     if result.cells:
         parts.append("<h2>While your notebook ran</h2>")
         for cell in result.cells:
-            parts.append(f"<h3>Cell {cell['number']}</h3>")
+            begins = f"<code>{_safe(cell['begins'])}</code>"
+            parts.append(f"<h3>Cell {cell['number']}, which begins with {begins}</h3>")
             if cell["error"]:
                 parts.append(f"<p>It stopped:</p>{_pre(cell['error'])}")
             if cell["left_out"]:
@@ -301,11 +302,9 @@ def _question(question: Question, row: Row, outcomes: list[Outcome]) -> list[str
             mark = "✔" if outcome.state == "passed" else "✘"
             state = {"grader": "could not be judged"}.get(outcome.state, outcome.state)
             earned = outcome.points if outcome.state == "passed" else 0
-            parts.append(
-                f"<li>{mark} {_safe(outcome.title)}: {state} ({number(earned)} of "
-                f"{number(outcome.points)})"
-                f"{_pre(outcome.message)}"
-            )
+            points = f" ({number(earned)} of {number(outcome.points)})" if outcome.points else ""
+            said = _pre(outcome.message)
+            parts.append(f"<li>{mark} {_safe(outcome.title)}: {state}{points}{said}")
             if outcome.printed.strip():
                 parts.append(f"<p>It printed:</p>{_pre(outcome.printed)}")
             parts.append("</li>")

@@ -213,7 +213,7 @@ class Sandbox:
         limits = self.limits
         rlimits = {
             "RLIMIT_AS": limits.address_space,
-            "RLIMIT_CORE": 0,
+            "RLIMIT_CORE": 1,  # a 0 would not keep a crash from the host's own crash handler
             "RLIMIT_CPU": int(limits.student_s) + 30,
             "RLIMIT_FSIZE": limits.file_bytes,
             "RLIMIT_MEMLOCK": 1 << 16,

@@ -15,7 +15,6 @@ from grading.limits import Limits
 from grading.notebook import Cell
 from grading.sandbox import Sandbox, SandboxError, WorkerError
 from grading.values import (
-    CallableHandle,
     Handle,
     StudentError,
     WireError,
@@ -37,19 +36,28 @@ class CellNote:
     """What happened in a cell: for the feedback."""
 
     number: int
+    begins: str  # its first line, since notebooks show no numbers of cells
     error: str = ""
     printed: str = ""
     left_out: list[str] = field(default_factory=list)
 
 
-class Function:
-    """A student's function as the tests see it: it can be called, and answers with plain values."""
+def _first_line(source: str) -> str:
+    return source.strip().partition("\n")[0].strip()[:80]
 
-    def __init__(self, session: Session, name: str, handle: Handle | None = None) -> None:
-        self._session, self._name, self._handle = session, name, handle
+
+class Function:
+    """A student's function as the tests see it: it can be called, and answers with plain values.
+
+    It is called by its name, so that it outlives the worker in which it was found; as an argument
+    it is the object in that worker.
+    """
+
+    def __init__(self, session: Session, name: str, handle: Handle) -> None:
+        self._session, self._name, self.handle = session, name, handle
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        return self._session.call(self._name, self._handle, args, kwargs)
+        return self._session.call(self._name, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<the student's {self._name}>"
@@ -100,7 +108,7 @@ class Session:
     def _run(self, number: int, cell: Cell) -> bool:
         """Whether the worker outlived the cell."""
         first = number not in self.notes
-        note = self.notes.setdefault(number, CellNote(number))
+        note = self.notes.setdefault(number, CellNote(number, _first_line(cell.source)))
         try:
             answer = self._ask({"do": "cell", "number": number, "source": cell.source})
         except WorkerError as death:
@@ -197,26 +205,21 @@ class Session:
         if not (isinstance(found, tuple) and len(found) == 1):
             raise StudentError(f"`{name}` could not be read")
         value = found[0]
-        return Function(self, name) if isinstance(value, CallableHandle) else value
+        if isinstance(value, Handle) and value.callable:
+            return Function(self, name, value)
+        return value
 
-    def call(
-        self, name: str, handle: Handle | None, args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> object:
+    def call(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """What the student's function of this name returns."""
         self.ready()
         number = self._number
-        which: dict[str, Any] = {"name": name}
-        if handle is not None:
-            which = {"object": encode(handle, number)[1]}
-        value = self._request(
-            name,
-            {
-                "do": "call",
-                **which,
-                "args": [encode(arg, number) for arg in args],
-                "kwargs": {key: encode(arg, number) for key, arg in kwargs.items()},
-            },
-        )
-        return value.handle if isinstance(value, CallableHandle) else value
+        request = {
+            "do": "call",
+            "name": name,
+            "args": [encode(arg, number) for arg in args],
+            "kwargs": {key: encode(arg, number) for key, arg in kwargs.items()},
+        }
+        return self._request(name, request)
 
     def take_printed(self) -> str:
         text, self.printed = self.printed, ""

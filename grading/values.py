@@ -52,6 +52,7 @@ class Handle:
     number: int
     type_name: str
     worker: int
+    callable: bool = False
 
     def __repr__(self) -> str:
         return f"<an object of type {self.type_name}>"
@@ -84,23 +85,14 @@ def encode(value: object, worker: int, depth: int = 0) -> list[Any]:
             "d",
             [[encode(k, worker, depth + 1), encode(v, worker, depth + 1)] for k, v in pairs],
         ]
-    if isinstance(value, Handle):
-        if value.worker != worker:
+    handle = getattr(value, "handle", value)  # a function of the student goes back as an object
+    if isinstance(handle, Handle):
+        if handle.worker != worker:
             raise StudentError(
                 "the object was lost when a later call ended the process that held it"
             )
-        return ["h", value.number]
+        return ["h", handle.number]
     raise TypeError(f"a test passes {kind.__name__}; plain values and handles can be passed")
-
-
-@dataclass(frozen=True)
-class CallableHandle:
-    """A function of the student, as `decode` finds it.
-
-    `session` makes it one that tests can call.
-    """
-
-    handle: Handle
 
 
 def decode(wire: object, worker: int, depth: int = 0) -> object:
@@ -135,8 +127,7 @@ def decode(wire: object, worker: int, depth: int = 0) -> object:
         case "d", [list(pairs)]:
             return dict(_pairs(pairs, worker, depth))
         case "h", [int(number), str(name), bool(callable_)] if 0 <= number < 1 << 32:
-            handle = Handle(number, _clean(name)[:80], worker)
-            return CallableHandle(handle) if callable_ else handle
+            return Handle(number, _clean(name)[:80], worker, callable_)
     raise WireError("not a value")
 
 

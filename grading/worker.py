@@ -47,7 +47,7 @@ class RefusalError(Exception):
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_NAMESPACES = 0x6C020000  # mounts, host name, IPC, processes, network
-_PRIVATE, _SAFE, _READ_ONLY = 0x44000, 0x6, 0x1  # MS_REC|MS_PRIVATE, MS_NOSUID|MS_NODEV, MS_RDONLY
+_PRIVATE, _SAFE, _NO_PROGRAMS = 0x44000, 0x6, 0x8  # MS_REC|MS_PRIVATE, _NOSUID|_NODEV, _NOEXEC
 
 
 def nursery(setup: dict[str, Any]) -> None:
@@ -77,9 +77,7 @@ def nursery(setup: dict[str, Any]) -> None:
 
 
 def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
-    """Make the worker's own namespaces, with a first process in them that ends when the parent
-    does.
-    """
+    """Make the worker's own namespaces, and in them a first process that ends with the parent."""
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
@@ -93,7 +91,7 @@ def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
     works(_LIBC.prctl(1, signal.SIGKILL, 0, 0, 0))
     size, files = setup["tmp_bytes"], setup["tmp_files"]
     works(_LIBC.mount(None, b"/", None, _PRIVATE, None))
-    works(_LIBC.mount(b"proc", b"/proc", b"proc", _SAFE | 0x8, None))
+    works(_LIBC.mount(b"proc", b"/proc", b"proc", _SAFE | _NO_PROGRAMS, None))
     for place, options in (
         (b"/tmp", f"size={size},nr_inodes={files},mode=1777"),
         (b"/dev/shm", f"size={size},nr_inodes={files},mode=1777"),
@@ -114,10 +112,7 @@ def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
 
 
 def look_after(worker: int, lifeline: socket.socket) -> None:
-    """Wait for the worker and bury orphans.
-
-    End, and so end them all, when it or the parent does.
-    """
+    """Bury orphans; when the worker or the parent ends, end, and so end them all."""
     sources: list[Any] = [lifeline, os.pidfd_open(worker)]
     while True:
         ready = select.select(sources, [], [], 1.0)[0]
@@ -373,9 +368,7 @@ def answer(request: dict[str, Any], namespace: dict[str, Any], values: Values) -
         if request["name"] not in namespace:
             return ["t", []]
         return ["t", [values.write(namespace[request["name"]])]]
-    function = (
-        namespace[request["name"]] if "name" in request else values.objects[request["object"]]
-    )
+    function = namespace[request["name"]]
     args = [values.read(value) for value in request["args"]]
     kwargs = {name: values.read(value) for name, value in request["kwargs"].items()}
     result = function(*args, **kwargs)

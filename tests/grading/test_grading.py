@@ -35,6 +35,7 @@ from grading_kit import (
 )
 
 from grading import batch
+from grading.__main__ import main
 from grading.report import MANUAL_HEADER
 
 CLASS = {
@@ -427,6 +428,12 @@ def test_two_runs_do_not_share_a_folder(
 def test_wrong_options(trial: tuple[Path, Path, Path], options: tuple[str, ...]) -> None:
     assert grade(*trial, *options) == 4
     assert not trial[2].exists()
+
+
+def test_make_without_submissions(capsys: pytest.CaptureFixture[str]) -> None:
+    """`make grade A=1` must not take the whole project for a class."""
+    assert main(["1", ""]) == 4
+    assert "SUBMISSIONS=" in capsys.readouterr().err
 
 
 def test_an_assignment_that_is_not_there(

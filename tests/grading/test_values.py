@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.limits import DEPTH, DIGITS
-from grading.values import CallableHandle, Handle, StudentError, WireError, decode, encode, parse
+from grading.values import Handle, StudentError, WireError, decode, encode, parse
 from grading.worker import Values
 
 leaves = (
@@ -102,7 +102,6 @@ def test_nothing_but_values_comes_out(wire: Any) -> None:
         tuple,
         dict,
         Handle,
-        CallableHandle,
     )
 
     def check(value: Any) -> None:
