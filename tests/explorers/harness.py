@@ -122,9 +122,9 @@ def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
 def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     """The settings of the controls that are compared: the whole grid up to WHOLE points.
 
-    Of a larger grid: the nets with few layers whole, as many as stay below WHOLE; every pair of
-    controls exhaustively, the others where they start and where they end; all corners, or a sample
-    where they are more than SAMPLE; a sample from within.
+    Of a larger grid: the nets with few layers whole, as many as stay below half of WHOLE; every
+    pair of controls exhaustively, the others where they start and where they end; all corners, or a
+    sample where they are more than SAMPLE; a sample from within.
     """
     names = [c.name for c in controls]
     values = [c.values() for c in controls]
@@ -159,7 +159,7 @@ def _of_few_layers(controls: tuple[Control, ...]) -> Iterator[tuple[Any, ...]]:
             else c.values()
             for c in controls
         ]
-        if _size(values) > WHOLE:
+        if _size(values) > WHOLE // 2:
             return
         yield from product(*values)
 
