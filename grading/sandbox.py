@@ -138,6 +138,12 @@ class Nursery:
                 pass_fds=(theirs.fileno(), worker),
             )
         self._control = ours
+        # bubblewrap that is killed before it has begun leaves a process behind: so wait for it.
+        ready = select.select([ours], [], [], self._limits.start_s)[0]
+        if not ready or not ours.recv(16):
+            said = self.said()
+            self.end()
+            raise SandboxError(f"bubblewrap's sandbox did not start: {said}\n{REMEDY}")
 
     def send(self, setup: dict[str, Any], descriptors: list[int]) -> None:
         """Ask for a worker with these descriptors; whether it comes to life shows on its socket."""

@@ -56,6 +56,7 @@ def nursery(setup: dict[str, Any]) -> None:
     Then fork one for each message, until the parent closes the socket.
     """
     control = socket.socket(fileno=setup["descriptor"])
+    control.send(b"here")
     for name in setup["needs"]:
         __import__(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the forks
