@@ -591,7 +591,10 @@ def _tasks_of(user: int) -> int:
 def _get() -> int:
     """`make sandbox`: install bubblewrap where that can be done without asking, and try it."""
     if shutil.which("bwrap") is None and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "install", "-y", "bubblewrap"], check=False)
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for words in (["update", "-q"], ["install", "-q", "-y", "bubblewrap"]):
+            print("There is no bubblewrap yet: apt-get", *words, flush=True)
+            subprocess.run(["apt-get", *words], env=quiet, stdin=subprocess.DEVNULL, check=False)
     nursery = Nursery(Limits())
     try:
         try_sandbox(nursery, Limits())
