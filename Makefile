@@ -119,7 +119,7 @@ format: .venv/.installed  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.installed  ## rflib.trace beside the alternatives: one table (ten minutes; installs them under _build/bench)
+bench: .venv/.installed  ## rflib.trace beside the alternatives: the tables (twenty minutes; installs them under _build/bench)
 	$(call step,benchmarks,$(BIN)/python benchmarks/bench.py,the message above says which measurement broke)
 
 wheel: .venv/.installed  ## rflib as a wheel in dist/
