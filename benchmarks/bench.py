@@ -90,7 +90,7 @@ def run(names: list[str]) -> dict[str, Any]:
     from benchmarks.measured import CASES
 
     pythons = {OURS: sys.executable, **environments(), RECIPE: sys.executable}
-    total, done = len(names) * (len(pythons) + 1) + 3, 0
+    total, done = len(names) * (len(pythons) + 1), 0
     rows = []
     for name in names:
         published = CASES[name].published
@@ -111,14 +111,14 @@ def run(names: list[str]) -> dict[str, Any]:
         rows.append(
             {"network": name, "truth": truth, "published": published is not None, "tools": tools}
         )
-    alone: dict[str, Any] = {}
-    for what in ("goals", "cold", "basics"):
-        progress(done, total, what)
-        alone[what] = measure(sys.executable, what)
-        done += 1
     progress(done, total, "")
     print(file=sys.stderr)
-    return {"rows": rows, **alone, "machine": machine()}
+    return {"rows": rows, "machine": machine()}
+
+
+def run_alone() -> dict[str, Any]:
+    """What is measured of trace and of the arithmetic, beside no other tool."""
+    return {what: measure(sys.executable, what) for what in ("goals", "cold", "basics")}
 
 
 def run_probes() -> dict[str, Any]:
@@ -288,8 +288,8 @@ def main() -> None:
     )
     from_line.add_argument(
         "--only",
-        choices=("trace", "probe"),
-        help="renew this table, and take the other from the last run",
+        choices=("trace", "alone", "probe"),
+        help="renew this part, and take the others from the last run",
     )
     from_line.add_argument("networks", nargs="*", help="trace these only; without --write")
     given = from_line.parse_args()
@@ -302,23 +302,25 @@ def main() -> None:
         from_line.error("--write wants all networks; name none")
     stored = ROOT / "_build" / "bench" / "results.json"
     results = json.loads(stored.read_text()) if given.only and stored.exists() else {}
-    if given.only != "probe":
+    if given.only in (None, "trace"):
         results.update(run(given.networks or [*CASES]))
-    if given.only != "trace" and not given.networks:
+    if given.only in (None, "alone"):
+        results.update(run_alone())
+    if given.only in (None, "probe") and not given.networks:
         results.update(run_probes())
     stored.parent.mkdir(parents=True, exist_ok=True)
     stored.write_text(json.dumps(results))
-    text = "\n\n".join(make(results) for make, key in PARTS if key in results)
+    text = "\n\n".join(make(results) for make, keys in PARTS if {*keys} <= {*results})
     print(text)
     if given.write:
-        if missing := [key for _, key in PARTS if key not in results]:
+        if missing := [key for _, keys in PARTS for key in keys if key not in results]:
             sys.exit(
-                f"--write wants both tables, and no run of {missing[0]} is stored: leave --only out"
+                f"--write wants all parts, and no run of {missing[0]} is stored: leave --only out"
             )
         write(PAGE, text)
 
 
-PARTS = ((table, "rows"), (probes, "probes"))
+PARTS = ((table, ("rows", "goals", "cold", "basics")), (probes, ("probes",)))
 
 if __name__ == "__main__":
     main()

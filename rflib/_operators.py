@@ -1133,12 +1133,11 @@ def _convolution_shape(
         inputs, outputs = outputs, inputs
     if x.dim() != axes + 2 or x.shape[1] != inputs or x.dtype != weight.dtype:
         return None  # torch says what is wrong with it
-    if not len(stride) == len(padding) == len(dilation) == len(output_padding) == axes:
+    extra = output_padding if transposed else (0,) * axes
+    if not len(stride) == len(padding) == len(dilation) == len(extra) == axes:
         return None
     shape = [x.shape[0], outputs]
-    each = zip(
-        x.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True
-    )
+    each = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, extra, strict=True)
     for n, k, s, p, d, more in each:
         span = d * (k - 1) + 1
         if transposed and more >= max(s, d):

@@ -1107,8 +1107,9 @@ def bare_copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-EMPTY = (dict, OrderedDict, list, set)
+EMPTY = frozenset((dict, OrderedDict, list, set))
 PLAIN = (int, float, str, bool, type(None), torch.dtype, torch.device)
+SIMPLE = frozenset(PLAIN)
 
 
 def _bare(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
@@ -1121,7 +1122,12 @@ def _bare(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     memo[id(module)] = twin
     state = twin.__dict__
     for name, value in module.__dict__.items():
-        if name in ("_parameters", "_buffers"):
+        kind = type(value)
+        if kind in SIMPLE:
+            state[name] = value
+        elif kind in EMPTY and not value:
+            state[name] = kind()
+        elif name in ("_parameters", "_buffers"):
             state[name] = {k: t if t is None else _bare_tensor(t, memo) for k, t in value.items()}
         elif name == "_modules":
             state[name] = {k: m if m is None else _bare(m, memo) for k, m in value.items()}
@@ -1135,8 +1141,6 @@ def _bare(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
             isinstance(value, tuple) and all(isinstance(v, PLAIN) for v in value)
         ):
             state[name] = value
-        elif type(value) in EMPTY and not value:
-            state[name] = type(value)()
         elif isinstance(value, Tensor):
             state[name] = _bare_tensor(value, memo)
         else:
