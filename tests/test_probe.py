@@ -141,7 +141,10 @@ def test_no_underflow_however_deep(k: int, depth: int) -> None:
     assert not found.underflow
 
 
-@pytest.mark.parametrize(("k", "depth"), [(7, 152), (3, 600)])
+DEEPEST = pytest.param(3, 600, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("k", "depth"), [(7, 152), DEEPEST])
 @pytest.mark.parametrize("unit", [0, 20])
 def test_edge_units_of_deep_nets(k: int, depth: int, unit: int) -> None:
     net = nn.Sequential(*(line(k) for _ in range(depth)))

@@ -275,7 +275,8 @@ def test_attention_is_global_and_patches_are_local() -> None:
     assert t.output.global_
 
 
-@pytest.mark.parametrize("side", [224, pytest.param(448, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [224, 448])
 def test_windows_of_attention_are_not_global(side: int) -> None:
     """By hand: a window has seven units; those that shift span two that did not."""
     t = rflib.trace(on_meta("swin_t"), (1, 3, side, side))

@@ -124,7 +124,9 @@ def test_every_paper_is_in_the_references():
         assert known.source.endswith(f" {entries[known.cite]}")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SIBLINGS)) for n in NAMES]
+)
 def test_parameters_and_output(name):
     parameters, output = EXPECTED[name]
     net = on_meta(name)

@@ -38,6 +38,8 @@ from grading import batch
 from grading.__main__ import main
 from grading.report import MANUAL_HEADER
 
+pytestmark = pytest.mark.slow  # each starts sandboxes of its own
+
 CLASS = {
     "alice": answers(),
     "bob": answers(q1=STUB1),

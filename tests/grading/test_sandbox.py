@@ -17,6 +17,8 @@ from grading_kit import FAST, ROOT, readable_python
 from grading.sandbox import Nursery, Sandbox, SandboxError, WorkerError, shown
 from grading.values import decode
 
+pytestmark = pytest.mark.slow  # each starts sandboxes of its own
+
 REPORT = """\
 import os, socket, stat
 def report():

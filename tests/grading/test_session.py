@@ -18,6 +18,8 @@ from grading.sandbox import Nursery, Sandbox
 from grading.session import BudgetError, HangError, Session, UndefinedError
 from grading.values import Handle, StudentError
 
+pytestmark = pytest.mark.slow  # each starts sandboxes of its own
+
 SOURCE = """\
 import os
 from fractions import Fraction
