@@ -21,6 +21,8 @@ from rflib.networks import NAMES, build
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+pytestmark = pytest.mark.slow
+
 TORCHVISION = {  # parameters, shape of the output on the usual input
     "alexnet": (61_100_840, (1, 1000)),
     "vgg11": (132_863_336, (1, 1000)),
@@ -124,9 +126,7 @@ def test_every_paper_is_in_the_references():
         assert known.source.endswith(f" {entries[known.cite]}")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SIBLINGS)) for n in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_and_output(name):
     parameters, output = EXPECTED[name]
     net = on_meta(name)
@@ -134,7 +134,6 @@ def test_parameters_and_output(name):
     assert shape_of(net, NAMES[name].input_size) == output
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "vit_b_16"])
 def test_other_sizes_and_classes(name):
     """A classifier answers in the same shape, the others in one that grows with the input."""
@@ -147,7 +146,6 @@ def test_other_sizes_and_classes(name):
     assert all(new > old for new, old in zip(found[2:], output[2:], strict=True))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SIBLINGS])
 def test_every_family_runs(name):
     """On numbers, at half the usual size: no NaN, and in eval mode a batch's images do not meet."""
@@ -203,25 +201,21 @@ def check_field(net, layer, size, axis, field, jump, start):
     assert unit not in behind
 
 
-def slow(*case):
-    return pytest.param(*case, marks=pytest.mark.slow)
-
-
 @pytest.mark.parametrize(
     ("name", "layer", "width", "field", "jump", "start"),
     [
         # Published with their padding, which is -start (Araujo et al. 2019).
         ("mobilenet_v1", "features", 32, 315, 32, -126),
-        slow("vgg16", "features", 32, 212, 32, -90),
-        slow("inception_v2", "Mixed_5c", 32, 699, 32, -318),
-        slow("inception_v3", "Mixed_7c", 75, 1311, 32, -618),
-        slow("inception_v4", "Mixed_7d", 75, 2071, 32, -998),
-        slow("inception_resnet_v2", "Conv2d_7b_1x1", 75, 3039, 32, -1482),
+        ("vgg16", "features", 32, 212, 32, -90),
+        ("inception_v2", "Mixed_5c", 32, 699, 32, -318),
+        ("inception_v3", "Mixed_7c", 75, 1311, 32, -618),
+        ("inception_v4", "Mixed_7d", 75, 2071, 32, -998),
+        ("inception_resnet_v2", "Conv2d_7b_1x1", 75, 3039, 32, -1482),
         # Published size; the padding is torchvision's.
-        slow("alexnet", "features", 63, 195, 32, -66),
-        slow("resnext50_32x4d", "layer4", 32, 427, 32, -213),
+        ("alexnet", "features", 63, 195, 32, -66),
+        ("resnext50_32x4d", "layer4", 32, 427, 32, -213),
         # Dilation in place of stride keeps the field and makes the jump smaller.
-        slow("fcn_resnet50", "backbone", 16, 427, 8, -213),
+        ("fcn_resnet50", "backbone", 16, 427, 8, -213),
     ],
 )
 def test_published_fields(name, layer, width, field, jump, start):
@@ -288,7 +282,6 @@ def test_the_unpadded_unet_is_the_papers():
     assert shape_of(on_meta("unet", padded=False), (1, 1, 572, 572)) == (1, 2, 388, 388)
 
 
-@pytest.mark.slow
 def test_unet_upsampling():
     """Units of four levels see 188 or 204 pixels by their phase; interpolation reads neighbours."""
     middle, seen = range(256, 272), {}
