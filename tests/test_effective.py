@@ -25,6 +25,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import FEW, SLOW_FEW, torch_net
 from torch import nn
+from wired import Net
 
 import rflib
 from rflib.effective import Effective, effective
@@ -38,19 +39,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-class Net(nn.Module):
-    """A forward given as a function of (self, x), and its parts."""
-
-    def __init__(self, run: Any, **parts: Any) -> None:
-        super().__init__()
-        self.run = run
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.run(self, x)
 
 
 def equal(module: nn.Module) -> nn.Module:

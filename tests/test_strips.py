@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import FEW, torch_net
 from torch import nn
+from wired import Net
 
 import rflib
 from rflib.probe import Probe, probe
@@ -44,19 +45,6 @@ def check(model: nn.Module, *args: Any, strips: bool | None = True, **kwargs: An
         assert size[2 + axis] == thin.input_size[2 + axis]
         assert min(size[2:]) < thin.input_size[2 + axis]
     return thin
-
-
-class Net(nn.Module):
-    """A forward given as a function of (self, x), and its parts."""
-
-    def __init__(self, run: Any, **parts: Any) -> None:
-        super().__init__()
-        self.run = run
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Any) -> Any:
-        return self.run(self, x)
 
 
 def conv(k: Any, padding: Any = 1, **more: Any) -> nn.Conv2d:
