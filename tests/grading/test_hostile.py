@@ -215,6 +215,20 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "^ok",
     ),
+    "memory that nobody has resident": (
+        answers(
+            q1=unless(
+                "import mmap\ntry:\n    mmap.mmap(-1, 1 << 20)\n    won = True\n"
+                "except OSError:\n    pass\n"
+                "try:\n    with open('/dev/zero', 'r+b', buffering=0) as zeros:\n"
+                "        mmap.mmap(zeros.fileno(), 1 << 20)\n    won = True\n"
+                "except OSError:\n    pass\n"
+                "mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+            )
+        ),
+        FULL,
+        "^ok",
+    ),
     "endless output": (
         answers(first="while True:\n    print('x' * 1000)"),
         FULL,
@@ -573,6 +587,27 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "broke the protocol",
     ),
+    "forges a float beyond all floats": (
+        answers(
+            q1=FIND_CHANNEL + "import sys\ndef size_of(x):\n    frame = sys._getframe()\n"
+            "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['f', '0x1.0p+9999']})\n"
+            "    time.sleep(5)\n"
+        ),
+        NO1,
+        "broke the protocol",
+    ),
+    "forges a dict whose keys have one hash": (
+        answers(
+            q2=FIND_CHANNEL + "import sys\ndef jump_of(x):\n    frame = sys._getframe()\n"
+            "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+            "    pairs = [[['i', str(k * (2**61 - 1))], ['n']] for k in range(50000)]\n"
+            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['d', pairs]})\n"
+            "    time.sleep(5)\n"
+        ),
+        NO2,
+        "broke the protocol",
+    ),
     "half a message": (
         answers(
             first=FIND_CHANNEL
@@ -691,6 +726,26 @@ def test_nobody_gains(table: dict[str, dict[str, str]], name: str) -> None:
 def test_nobody_loses(table: dict[str, dict[str, str]], i: int) -> None:
     row = table[f"honest{i}"]
     assert (scores(row), row["status"]) == ((4.0, 3.0, 2.0 if i % 2 == 0 else 0.0), "ok")
+
+
+def test_a_notebook_that_answers_for_itself(tmp_path: Path) -> None:
+    """It says that much was left out of each of its cells: neither page nor journal grows."""
+    serve = (
+        FIND_CHANNEL + "import sys\nframe = sys._getframe()\n"
+        "while 'request' not in frame.f_locals:\n    frame = frame.f_back\n"
+        "number, lines = frame.f_locals['request']['id'], ['l', [['s', 'x' * 4_000_000]]]\n"
+        "while True:\n    forge({'id': number, 'ok': lines})\n    more = b''\n"
+        "    while len(more) < 4 or len(more) < 4 + struct.unpack('>I', more[:4])[0]:\n"
+        "        more += os.read(sockets[0], 1 << 20)\n"
+        "    number = json.loads(more[4:])['id']\n"
+    )
+    submissions = hand_in(tmp_path / "in", {"eve": answers(first=serve), "alice": answers()})
+    out = tmp_path / "out"
+    assert grade(bundle(tmp_path / "bundle"), submissions, out) == 0
+    assert scores(rows(out)["alice"]) == FULL
+    assert scores(rows(out)["eve"]) == (0, 0, 0)
+    assert (out / "journal.jsonl").stat().st_size < 100_000
+    assert (out / "feedback" / "eve.html").stat().st_size < 100_000
 
 
 def test_the_table_is_long() -> None:
