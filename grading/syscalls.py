@@ -2,9 +2,9 @@
 out by hand.
 
 Namespaces and limits do not reach everything. Refused here is what would get around them: memory
-that no limit counts (memfd, System V, nameless shared memory), sockets but local ones (a network
-namespace does not hold vsock, which reaches a virtual machine's host), new namespaces, looking into
-other processes, and the kernel's rarely used doors.
+that no limit counts (memfd, System V, nameless shared memory, large buffers of sockets), sockets
+but local ones (a network namespace does not hold vsock, which reaches a virtual machine's host),
+new namespaces, looking into other processes, and the kernel's rarely used doors.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ _REFUSED = {
     "userfaultfd": (323, 282),
 }
 _CLONE, _CLONE3, _SOCKET, _MMAP = (56, 220), (435, 435), (41, 198), (9, 222)
+_SETSOCKOPT, _SEND_BUFFER = (54, 208), 7  # what lies in it is the kernel's memory
 _SHARED_ANONYMOUS = 0x21  # it stays in use when no process has it resident any more
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID, -NET
@@ -91,6 +92,11 @@ def program() -> bytes:
     lines.append((_EQUAL, 0, 4, _CLONE[column]))
     lines.append((_LOAD, 0, 0, 16))  # the first argument's lower half
     check(_ANY_BIT, _NEW_NAMESPACES, _ERRNO | _EPERM)
+    lines.append((_RETURN, 0, 0, _ALLOW))
+
+    lines.append((_EQUAL, 0, 4, _SETSOCKOPT[column]))
+    lines.append((_LOAD, 0, 0, 32))  # the third argument's lower half: the option
+    check(_EQUAL, _SEND_BUFFER, _ERRNO | _EPERM)
     lines.append((_RETURN, 0, 0, _ALLOW))
 
     lines.append((_EQUAL, 0, 5, _MMAP[column]))
