@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,15 @@ def test_names_that_are_formulas(tmp_path: Path) -> None:
         cells = [cell for row in table(out / name) for cell in row]
         assert "'=1+1" in cells
         assert "=1+1" not in cells
+
+
+def test_a_name_that_the_terminal_cannot_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submissions = hand_in(tmp_path / "in", {"\N{CJK UNIFIED IDEOGRAPH-4E00}_99_100_x": answers()})
+    options = ("--canvas-gradebook", str(sheet(tmp_path / "export.csv", CANVAS)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
+    assert grade(bundle(tmp_path / "b"), submissions, tmp_path / "out", *options) == 0
 
 
 def test_two_rows_for_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
