@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import io
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -255,6 +256,9 @@ def _write(
 
 def main(words: list[str] | None = None, limits: Limits | None = None) -> int:
     args = parser().parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal cannot show stops nothing
+            stream.reconfigure(errors="backslashreplace")
     try:
         return grade(args, limits or Limits())
     except SandboxError as error:

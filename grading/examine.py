@@ -133,6 +133,7 @@ class _Marked:
             outcome.message = "not run: two tests before it had ended the notebook's process"
             return
         try:
+            session.ready()  # what its cells answer is read on the student's time
             with _cpu_limit(self._limits.test_cpu_s):
                 arguments = {
                     name: _argument(name, session, result.kinds) for name in case.parameters

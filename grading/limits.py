@@ -31,9 +31,11 @@ class Limits:
     frame_bytes: int = 8 * MIB  # one answer over the pipe
     printed_bytes: int = 16 * MIB  # then the worker is ended
     printed_kept: int = 8_000  # characters of it that the feedback shows, per cell
+    left_out_kept: int = 50  # lines that are no Python, per cell
     notebook_bytes: int = 16 * MIB
     cells: int = 1_000
 
 
 DEPTH = 50  # of nested lists
 DIGITS = 4_000  # of an int
+ENTRIES = 1_000  # of a dict

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from grading.bundle import Bundle
-from grading.report import Row, number, write_csv
+from grading.report import Row, harmless, number, write_csv
 
 
 class SheetError(Exception):
@@ -73,16 +73,21 @@ def _fill(
     for line in lines:
         for name in names(line):
             by_name[name] = None if name in by_name else line  # two of one name: neither
-    for row in rows:
-        places = [there for key in keys(row) if (there := by_name.get(key)) is not None]
-        if not places:
+    found = [
+        next((there for key in keys(row) if (there := by_name.get(key)) is not None), None)
+        for row in rows
+    ]
+    for row, place in zip(rows, found, strict=True):
+        if place is None:
             left_out.append(f"{row.student}: not in the sheet")
+        elif sum(there is place for there in found) > 1:
+            left_out.append(f"{row.student}: another row has the same line of the sheet")
         elif row.total is None:
             left_out.append(f"{row.student}: no total yet ({row.status})")
         elif not row.good and not accept:
             left_out.append(f"{row.student}: {row.status}")
         else:
-            places[0][column] = number(row.total)
+            place[column] = number(row.total)
     return left_out
 
 
@@ -110,6 +115,8 @@ def canvas(export: Path, out: Path, bundle: Bundle, rows: Sequence[Row], accept:
         lambda line: sorted({line[i].strip() for i in ids if line[i].strip()}),
         accept,
     )
+    for line in lines:
+        line[0] = harmless(line[0])  # students choose it; Canvas goes by the numbers
     kept = [i for i, title in enumerate(header) if i < 5 and (i in ids or i in (0, 4))]
     kept = sorted({*kept, *ids, found[0]})
     write_csv(out, [[line[i] for i in kept] for line in [header, *lines]])
@@ -136,5 +143,9 @@ def moodle(export: Path, out: Path, bundle: Bundle, rows: Sequence[Row], accept:
         names,
         accept,
     )
+    for i, title in enumerate(header):
+        if title.strip().lower() in ("full name", "online text"):  # students choose them
+            for line in lines:
+                line[i] = harmless(line[i])
     write_csv(out, [header, *lines])
     return left_out

@@ -342,6 +342,7 @@ def release(name: str, secret: str, folder: Path) -> str:
         said = written(name, secret, parted, Path(scratch) / "made")
         shutil.rmtree(folder, ignore_errors=True)  # not before all of the new one is there
         shutil.copytree(Path(scratch) / "made", folder)
+        folder.chmod(0o700)  # classmates may have an account on this machine
         return said
 
 

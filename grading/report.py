@@ -37,6 +37,7 @@ def number(value: float) -> str:
 def harmless(text: str) -> str:
     """A field that no spreadsheet takes for a formula, on one line."""
     text = re.sub(r"[\r\n\t]+", " ", text)
+    text = re.sub(r"(;\s*)(?=[=+@-])", r"\1'", text)  # it parts fields in some countries
     return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
@@ -330,6 +331,7 @@ def write_pages(folder: Path, bundle: Bundle, rows: Sequence[Row], limits: Limit
 def file_name(student: str) -> str:
     """A student's name as that of a file, on every system."""
     name = re.sub(r"[^\w@+ .-]", "_", student).strip(" .")[:100]
+    name = name.encode()[:180].decode("utf-8", "ignore")  # systems count bytes, up to 255
     return name if name and not name.startswith("-") else f"student{name}"
 
 

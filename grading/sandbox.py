@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from grading import syscalls
-from grading.limits import DEPTH, DIGITS, Limits
+from grading.limits import DEPTH, DIGITS, ENTRIES, Limits
 from grading.values import WireError, parse
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -233,6 +233,7 @@ class Sandbox:
             "core": self._core,
             "depth": DEPTH,
             "digits": DIGITS,
+            "entries": ENTRIES,
             "folder": folder,
             "frame": limits.frame_bytes,
             "rlimits": rlimits,

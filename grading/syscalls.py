@@ -2,9 +2,9 @@
 out by hand.
 
 Namespaces and limits do not reach everything. Refused here is what would get around them: memory
-that no limit counts (memfd, System V), sockets but local ones (a network namespace does not hold
-vsock, which reaches a virtual machine's host), new namespaces, looking into other processes, and
-the kernel's rarely used doors.
+that no limit counts (memfd, System V, nameless shared memory, large buffers of sockets), sockets
+but local ones (a network namespace does not hold vsock, which reaches a virtual machine's host),
+new namespaces, looking into other processes, and the kernel's rarely used doors.
 """
 
 from __future__ import annotations
@@ -50,12 +50,14 @@ _REFUSED = {
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
-_CLONE, _CLONE3, _SOCKET = (56, 220), (435, 435), (41, 198)
+_CLONE, _CLONE3, _SOCKET, _MMAP = (56, 220), (435, 435), (41, 198), (9, 222)
+_SETSOCKOPT, _SEND_BUFFER = (54, 208), 7  # what lies in it is the kernel's memory
+_SHARED_ANONYMOUS = 0x21  # it stays in use when no process has it resident any more
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID, -NET
 _UNIX = 1
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
@@ -90,6 +92,17 @@ def program() -> bytes:
     lines.append((_EQUAL, 0, 4, _CLONE[column]))
     lines.append((_LOAD, 0, 0, 16))  # the first argument's lower half
     check(_ANY_BIT, _NEW_NAMESPACES, _ERRNO | _EPERM)
+    lines.append((_RETURN, 0, 0, _ALLOW))
+
+    lines.append((_EQUAL, 0, 4, _SETSOCKOPT[column]))
+    lines.append((_LOAD, 0, 0, 32))  # the third argument's lower half: the option
+    check(_EQUAL, _SEND_BUFFER, _ERRNO | _EPERM)
+    lines.append((_RETURN, 0, 0, _ALLOW))
+
+    lines.append((_EQUAL, 0, 5, _MMAP[column]))
+    lines.append((_LOAD, 0, 0, 40))  # the fourth argument's lower half: the flags
+    lines.append((_AND, 0, 0, _SHARED_ANONYMOUS))
+    check(_EQUAL, _SHARED_ANONYMOUS, _ERRNO | _EPERM)
     lines.append((_RETURN, 0, 0, _ALLOW))
 
     lines.append((_EQUAL, 0, 4, _SOCKET[column]))

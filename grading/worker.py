@@ -47,6 +47,7 @@ class RefusalError(Exception):
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_NAMESPACES = 0x6C020000  # mounts, host name, IPC, processes, network
+_BIND = 0x1000
 _PRIVATE, _SAFE, _NO_PROGRAMS = 0x44000, 0x6, 0x8  # MS_REC|MS_PRIVATE, _NOSUID|_NODEV, _NOEXEC
 
 
@@ -93,6 +94,8 @@ def nest(setup: dict[str, Any], channel: int, out: int, life: int) -> None:
     size, files = setup["tmp_bytes"], setup["tmp_files"]
     works(_LIBC.mount(None, b"/", None, _PRIVATE, None))
     works(_LIBC.mount(b"proc", b"/proc", b"proc", _SAFE | _NO_PROGRAMS, None))
+    # Memory that is shared through it would be nobody's (`syscalls.py`).
+    works(_LIBC.mount(b"/dev/null", b"/dev/zero", None, _BIND, None))
     for place, options in (
         (b"/tmp", f"size={size},nr_inodes={files},mode=1777"),
         (b"/dev/shm", f"size={size},nr_inodes={files},mode=1777"),
@@ -191,8 +194,8 @@ def install_filter(program: bytes) -> None:
 class Values:
     """Plain values for the pipe; everything else stays here under a number."""
 
-    def __init__(self, depth: int, digits: int) -> None:
-        self.depth, self.most = depth, 10**digits
+    def __init__(self, depth: int, digits: int, entries: int) -> None:
+        self.depth, self.most, self.entries = depth, 10**digits, entries
         self.objects: list[Any] = []
 
     def write(self, value: Any, depth: int = 0) -> list[Any]:
@@ -219,6 +222,8 @@ class Values:
             return [tag, [self.write(item, depth + 1) for item in base.__iter__(value)]]
         if isinstance(value, dict):
             pairs = list(dict.items(value))
+            if len(pairs) > self.entries:
+                raise RefusalError(f"it is a dict with more than {self.entries} entries")
             if all(plain_key(key) for key, _ in pairs):
                 return [
                     "d",
@@ -240,6 +245,8 @@ class Values:
         tag, rest = wire[0], wire[1:]
         if tag == "n":
             return None
+        if tag == "e":
+            return ...
         if tag in ("b", "s"):
             return rest[0]
         if tag == "i":
@@ -394,7 +401,7 @@ def serve(setup: dict[str, Any], descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     namespace = new_namespace()
     sys.argv[:] = [""]
-    values = Values(setup["depth"], setup["digits"])
+    values = Values(setup["depth"], setup["digits"], setup["entries"])
     own = os.getpid()
     while True:
         (length,) = _unpack(">I", receive(channel, 4))

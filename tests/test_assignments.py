@@ -208,6 +208,7 @@ def test_twice_the_same_bytes(name: str, released: Path, tmp_path: Path) -> None
     assert Path(f"{name}.ipynb") in first
     assert Path("autograder/assignment.json") in first
     assert not any(SECRET.encode() in data for data in first.values())
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.slow

@@ -163,6 +163,13 @@ def test_nobody_hands_in_under_anothers_name(tmp_path: Path) -> None:
     assert not students["bob@x"].notes
 
 
+def test_a_canvas_name_that_can_be_read_in_two_ways(tmp_path: Path) -> None:
+    """Canvas lets a student be called x_2: the name of their file looks like one of user 2."""
+    students = found(fill(tmp_path, "x_2_1_100_9-trial.ipynb", "bob_2_101_9-trial.ipynb"))
+    assert "as user 2's or as user 1's" in students["x_2"].notes[0]
+    assert not students["bob_2"].notes
+
+
 def test_bombs(tmp_path: Path) -> None:
     """What a zip file says about a size is not believed; no more than the limit is unpacked."""
     zeros = bytes(9 * MIB)
@@ -187,6 +194,17 @@ def test_bombs(tmp_path: Path) -> None:
         data[place : place + 4] = (10).to_bytes(4, "little")
     archive.write_bytes(data)
     assert "cannot be unpacked" in found(archive)["alice"].problem
+
+
+def test_a_forged_header(tmp_path: Path) -> None:
+    """Two headers that say different names; one of them is no text."""
+    path = zipped(tmp_path / "alice.zip", {"\N{LATIN SMALL LETTER E WITH ACUTE}.ipynb": b"{}"})
+    data = path.read_bytes()
+    path.write_bytes(data.replace("\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), b"\xff\xff", 1))
+    fill(tmp_path, "bob.ipynb")
+    students = found(tmp_path)
+    assert "cannot be unpacked" in students["alice"].problem
+    assert students["bob"].data == b"bob.ipynb"
 
 
 def test_names_that_lead_elsewhere(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def run(root: Path, data: dict[str, bytes]) -> subprocess.CompletedProcess[str]:
     subprocess.run(["rm", "-rf", submission, root / "results"], check=True)
     submission.mkdir()
     for name, text in data.items():
+        (submission / name).parent.mkdir(exist_ok=True)
         (submission / name).write_bytes(text)
     return subprocess.run(
         ["bash", root / "source" / "run_autograder"],
@@ -78,6 +79,19 @@ def run(root: Path, data: dict[str, bytes]) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+def test_what_hidden_tests_said_before_cannot_be_read(container: Path) -> None:
+    """Gradescope lays the results of a student's earlier submissions beside the new one."""
+    metadata = container / "submission_metadata.json"
+    metadata.write_text('{"previous_submissions": [{"results": {}}]}', "utf-8")
+    sly = answers(
+        q3=f"try:\n    open({str(metadata)!r})\n    answer = 0\nexcept OSError:\n    answer = 427\n"
+    )
+    done = run(container, {"9-trial.ipynb": sly})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((container / "results" / "results.json").read_text())
+    assert found["extra_data"]["scores"]["q3"] == 2
 
 
 @pytest.mark.slow
@@ -107,6 +121,7 @@ def test_what_is_no_submission(container: Path) -> None:
         ({}, "0 notebooks"),
         ({"x.ipynb": b"", "y.ipynb": b""}, "2 notebooks"),
         ({"9-trial.ipynb": b"text"}, "not a notebook"),
+        ({"9-trial.ipynb/readme.txt": b"a folder"}, "0 notebooks"),
     ):
         assert run(container, data).returncode == 0
         found = json.loads((container / "results" / "results.json").read_text())

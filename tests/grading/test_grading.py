@@ -140,6 +140,36 @@ def test_hidden_inputs_do_not_come_out_through_visible_tests(tmp_path: Path) -> 
     assert set(re.findall(r"\(\d, \d\)", page)) == {"(3, 1)", "(3, 2)"}
 
 
+def test_hidden_inputs_do_not_come_out_as_an_exit_status(tmp_path: Path) -> None:
+    sly = answers("import os\ndef size_of(x):\n    os._exit(len(x) + 40)\n")
+    submissions = hand_in(tmp_path / "in", {"sly": sly})
+    assert grade(bundle(tmp_path / "bundle"), submissions, tmp_path / "out") == 0
+    page = (tmp_path / "out" / "feedback" / "sly.html").read_text("utf-8")
+    assert page.count("your `size_of` was ended") == 2
+    assert re.findall(r"exit status \d+", page) == ["exit status 42"]  # of the visible test
+
+
+def test_names_that_are_too_long_for_a_file(tmp_path: Path) -> None:
+    names = ["\N{CJK UNIFIED IDEOGRAPH-4E00}" * 82 + end for end in "ab"]
+    notebooks = {name: answers(last=f"# {name}") for name in names}
+    out = tmp_path / "out"
+    assert grade(bundle(tmp_path / "bundle"), hand_in(tmp_path / "in", notebooks), out) == 0
+    assert len(list((out / "feedback").iterdir())) == 2
+
+
+def test_a_semicolon_that_parts_fields(tmp_path: Path) -> None:
+    """Where numbers have a comma, spreadsheets part fields by semicolons, inside of quotes too."""
+    folder = tmp_path / "in" / "x;=1+1"
+    folder.mkdir(parents=True)
+    for name in ("a.ipynb", "b; @SUM(1).ipynb"):
+        (folder / name).write_bytes(answers())
+    out = tmp_path / "out"
+    assert grade(bundle(tmp_path / "bundle"), tmp_path / "in", out) == 0
+    text = (out / "scores.csv").read_text("utf-8")
+    assert "SUM(1)" in text
+    assert not re.search(r";\s*[=+@-]", text)
+
+
 @pytest.mark.slow
 def test_pages_of_students_with_odd_names(tmp_path: Path) -> None:
     names = ["=1+1", "a*b", "a?b", "A_B", "..", "-x", "ü ß"]

@@ -7,6 +7,7 @@ failed (`GOOD1` behind a condition), or only where it succeeded. Its scores then
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from grading_kit import FULL, GOOD1, answers, bundle, grade, hand_in, rows, scores
+from grading_kit import FAST, FULL, GOOD1, answers, bundle, grade, hand_in, rows, scores
 
 NONE = (0.0, 0.0, 0.0)
 NO1, NO2, NO3 = (0.0, 3.0, 2.0), (4.0, 0.0, 2.0), (4.0, 3.0, 0.0)
@@ -210,6 +211,34 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
                 "import os\ntry:\n    os.memfd_create('x')\n    won = True\nexcept OSError:\n"
                 "    pass\n"
                 "import ctypes\nwon = won or ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0"
+            )
+        ),
+        FULL,
+        "^ok",
+    ),
+    "memory that nobody has resident": (
+        answers(
+            q1=unless(
+                "import mmap\ntry:\n    mmap.mmap(-1, 1 << 20)\n    won = True\n"
+                "except OSError:\n    pass\n"
+                "try:\n    with open('/dev/zero', 'r+b', buffering=0) as zeros:\n"
+                "        mmap.mmap(zeros.fileno(), 1 << 20)\n    won = True\n"
+                "except OSError:\n    pass\n"
+                "mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+            )
+        ),
+        FULL,
+        "^ok",
+    ),
+    "memory in the buffers of sockets": (
+        answers(
+            q1=unless(
+                "import socket\none, other = socket.socketpair()\none.setblocking(False)\n"
+                "try:\n    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 30)\n"
+                "except OSError:\n    pass\n"
+                "sent = 0\ntry:\n    while True:\n        sent += one.send(bytes(4096))\n"
+                "except OSError:\n    pass\n"
+                "won = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > 1 << 19"
             )
         ),
         FULL,
@@ -573,6 +602,27 @@ TABLE: dict[str, tuple[bytes, tuple[float | None, ...], str]] = {
         FULL,
         "broke the protocol",
     ),
+    "forges a float beyond all floats": (
+        answers(
+            q1=FIND_CHANNEL + "import sys\ndef size_of(x):\n    frame = sys._getframe()\n"
+            "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['f', '0x1.0p+9999']})\n"
+            "    time.sleep(5)\n"
+        ),
+        NO1,
+        "broke the protocol",
+    ),
+    "forges a dict whose keys have one hash": (
+        answers(
+            q2=FIND_CHANNEL + "import sys\ndef jump_of(x):\n    frame = sys._getframe()\n"
+            "    while 'request' not in frame.f_locals:\n        frame = frame.f_back\n"
+            "    pairs = [[['i', str(k * (2**61 - 1))], ['n']] for k in range(50000)]\n"
+            "    forge({'id': frame.f_locals['request']['id'], 'ok': ['d', pairs]})\n"
+            "    time.sleep(5)\n"
+        ),
+        NO2,
+        "broke the protocol",
+    ),
     "half a message": (
         answers(
             first=FIND_CHANNEL
@@ -691,6 +741,46 @@ def test_nobody_gains(table: dict[str, dict[str, str]], name: str) -> None:
 def test_nobody_loses(table: dict[str, dict[str, str]], i: int) -> None:
     row = table[f"honest{i}"]
     assert (scores(row), row["status"]) == ((4.0, 3.0, 2.0 if i % 2 == 0 else 0.0), "ok")
+
+
+def test_a_notebook_that_answers_for_itself(tmp_path: Path) -> None:
+    """It says that much was left out of each of its cells: neither page nor journal grows."""
+    serve = (
+        FIND_CHANNEL + "import sys\nframe = sys._getframe()\n"
+        "while 'request' not in frame.f_locals:\n    frame = frame.f_back\n"
+        "number, lines = frame.f_locals['request']['id'], ['l', [['s', 'x' * 4_000_000]]]\n"
+        "while True:\n    forge({'id': number, 'ok': lines})\n    more = b''\n"
+        "    while len(more) < 4 or len(more) < 4 + struct.unpack('>I', more[:4])[0]:\n"
+        "        more += os.read(sockets[0], 1 << 20)\n"
+        "    number = json.loads(more[4:])['id']\n"
+    )
+    submissions = hand_in(tmp_path / "in", {"eve": answers(first=serve), "alice": answers()})
+    out = tmp_path / "out"
+    assert grade(bundle(tmp_path / "bundle"), submissions, out) == 0
+    assert scores(rows(out)["alice"]) == FULL
+    assert scores(rows(out)["eve"]) == (0, 0, 0)
+    assert (out / "journal.jsonl").stat().st_size < 100_000
+    assert (out / "feedback" / "eve.html").stat().st_size < 100_000
+
+
+def test_cells_whose_answers_take_long_to_read(tmp_path: Path) -> None:
+    """The time to read them is the student's, not that of the first test."""
+    serve = (
+        FIND_CHANNEL + "import sys\nframe = sys._getframe()\n"
+        "while 'request' not in frame.f_locals:\n    frame = frame.f_back\n"
+        "request = frame.f_locals['request']\nlong = ['l', [['n']] * 300_000]\n"
+        "while True:\n"
+        "    forge({'id': request['id'], 'ok': long if request['do'] == 'cell' else ['n']})\n"
+        "    more = b''\n"
+        "    while len(more) < 4 or len(more) < 4 + struct.unpack('>I', more[:4])[0]:\n"
+        "        more += os.read(sockets[0], 1 << 20)\n"
+        "    request = json.loads(more[4:])\n"
+    )
+    submissions = hand_in(tmp_path / "in", {"eve": answers(first=serve)})
+    limits = dataclasses.replace(FAST, test_cpu_s=0.5, student_s=60, call_s=10)
+    out = tmp_path / "out"
+    assert grade(bundle(tmp_path / "bundle"), submissions, out, limits=limits) == 0
+    assert scores(rows(out)["eve"]) == (0, 0, 0), rows(out)["eve"]["status"]
 
 
 def test_the_table_is_long() -> None:

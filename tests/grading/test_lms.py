@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,42 @@ def test_moodle(tmp_path: Path) -> None:
     assert found[2] == before[2]  # no total: nothing is overwritten, accepted or not
     assert found[3] == before[3]
     assert rows(out)["Rick Roe_22"]["total"] == ""
+
+
+def test_names_that_are_formulas(tmp_path: Path) -> None:
+    names = ("doejane_11_100_x", "Jane Doe_21_assignsubmission_file_x")
+    submissions = hand_in(tmp_path / "in", {n: answers(last=f"# {n}") for n in names})
+    out = tmp_path / "out"
+    canvas = sheet(tmp_path / "c.csv", CANVAS.replace("Doe, Jane", "=1+1"))
+    moodle = sheet(tmp_path / "m.csv", MOODLE.replace("Jane Doe", "=1+1"))
+    options = ("--canvas-gradebook", str(canvas), "--moodle-worksheet", str(moodle))
+    assert grade(bundle(tmp_path / "bundle"), submissions, out, *options) == 0
+    for name in ("canvas.csv", "moodle.csv"):
+        cells = [cell for row in table(out / name) for cell in row]
+        assert "'=1+1" in cells
+        assert "=1+1" not in cells
+
+
+def test_a_name_that_the_terminal_cannot_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submissions = hand_in(tmp_path / "in", {"\N{CJK UNIFIED IDEOGRAPH-4E00}_99_100_x": answers()})
+    options = ("--canvas-gradebook", str(sheet(tmp_path / "export.csv", CANVAS)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
+    assert grade(bundle(tmp_path / "b"), submissions, tmp_path / "out", *options) == 0
+
+
+def test_two_rows_for_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither is written, accepted or not: whoever comes last would win."""
+    submissions = hand_in(
+        tmp_path / "in",
+        {"doejane_11_100_9-trial": answers(q1=""), "x_11_1_200_9-trial": answers()},
+    )
+    out = tmp_path / "out"
+    options = ("--canvas-gradebook", str(sheet(tmp_path / "export.csv", CANVAS)))
+    assert grade(bundle(tmp_path / "b"), submissions, out, *options, "--accept-checks") == 0
+    assert {row[1]: row[5] for row in table(out / "canvas.csv")[1:]}["11"] == ""
+    assert capsys.readouterr().out.count("another row has the same line") == 2
 
 
 @pytest.mark.parametrize(

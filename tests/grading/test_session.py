@@ -6,6 +6,7 @@ Values, functions and objects in the tests' hands, and workers that die.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -120,6 +121,25 @@ def test_budgets(nursery: Nursery) -> None:
     with pytest.raises(BudgetError, match="2 processes of this notebook had hung or died"):
         dying.get("x")
     dying.close()
+
+
+def test_what_a_cell_prints_when_it_is_played_again(nursery: Nursery) -> None:
+    """A cell that dies only then may print what a hidden test has asked."""
+    begin = time.time()
+    source = (
+        f"import os, time\nif time.time() > {begin + 2}:\n"
+        "    print('17', flush=True)\n    os._exit(1)\n"
+    )
+    cells = [Cell("code", source), Cell("code", "def die():\n    os._exit(1)")]
+    session = Session(cells, FAST, lambda: Sandbox(FAST, nursery))
+    with pytest.raises(HangError):
+        function(session, "die")()
+    time.sleep(max(begin + 2.1 - time.time(), 0))
+    with pytest.raises(StudentError):
+        function(session, "die")()
+    assert "ended" in session.notes[1].error
+    assert session.notes[1].printed == ""
+    session.close()
 
 
 @pytest.mark.slow
