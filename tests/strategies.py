@@ -25,7 +25,7 @@ BASE = settings(derandomize=True, deadline=None, database=None, suppress_health_
 FEW = settings(BASE, max_examples=30)
 MANY = settings(BASE, max_examples=100)
 SLOW_FEW = settings(BASE, max_examples=150)
-SLOW_MANY = settings(BASE, max_examples=1000)
+SLOW_MANY = settings(BASE, max_examples=600)
 
 LayerDict = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """The live figures: the page's arithmetic is Python's, and Python's is the definition's."""
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any
@@ -55,7 +56,7 @@ def far_out(setting: dict[str, Any], state: dict[str, Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("width", [320, 760])
+@pytest.mark.parametrize("width", [320, 760] if os.environ.get("EVERY") else [320])
 def test_every_control_changes_the_figure_and_fits(page: Page, name: str, width: int) -> None:
     """From the start, or with all controls at their ends: some have no say at the start."""
     controls = harness.part(name).CONTROLS
