@@ -1195,11 +1195,12 @@ def _elementwise_shape(found: list[Tensor], args: Any, *masks: Tensor) -> Tensor
         return torch.empty(shape, dtype=dtype, device=META)
     # Channels last, say: results lie as the first operand of that shape does, whose order of dims
     # no operand before it may question.
-    large = next((x for x in every if x.shape == shape), None)
-    before = every[: next((i for i, x in enumerate(every) if x is large), 0)]
-    if large is None or not _dense(large) or any(sum(n > 1 for n in x.shape) > 1 for x in before):
+    place = next((i for i, x in enumerate(every) if x.shape == shape), None)
+    if place is None or not _dense(every[place]):
         return None
-    return torch.empty_strided(shape, large.stride(), dtype=dtype, device=META)
+    if any(sum(n > 1 for n in x.shape) > 1 for x in every[:place]):
+        return None
+    return torch.empty_strided(shape, every[place].stride(), dtype=dtype, device=META)
 
 
 def _dense(x: Tensor) -> bool:

@@ -66,7 +66,6 @@ def test_a_class(trial: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[s
     assert out.stat().st_mode & 0o77 == 0
 
 
-@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes_and_grades_nothing(
     trial: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +169,6 @@ def test_a_semicolon_that_parts_fields(tmp_path: Path) -> None:
     assert not re.search(r";\s*[=+@-]", text)
 
 
-@pytest.mark.slow
 def test_pages_of_students_with_odd_names(tmp_path: Path) -> None:
     names = ["=1+1", "a*b", "a?b", "A_B", "..", "-x", "ü ß"]
     folder = tmp_path / "in"
@@ -238,7 +236,6 @@ def test_the_same_file_twice(tmp_path: Path) -> None:
 # --- what a person grades -------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where, out = bundle(tmp_path / "bundle", manual=True), tmp_path / "out"
     gone = answers(manual=True, last="# 4").replace(json.dumps(HEAD4).encode()[1:-1], b"## Mine")
@@ -350,7 +347,6 @@ def test_a_test_that_fails_for_one_student_only(tmp_path: Path) -> None:
     assert scores(rows(out)["alice"]) == FULL
 
 
-@pytest.mark.slow
 def test_a_value_that_makes_a_test_run_for_ever(tmp_path: Path) -> None:
     """Tests are ended by the processor's clock, in Python.
 
@@ -407,7 +403,6 @@ def keys(journal: Path) -> list[str]:
     return [json.loads(line)["key"] for line in journal.read_text().splitlines()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_batch_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     where = bundle(tmp_path / "bundle")

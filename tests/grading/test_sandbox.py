@@ -57,14 +57,6 @@ def exists(fd):
 """
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    found = Nursery(FAST)
-    found.ensure()
-    yield found
-    found.end()
-
-
 @pytest.fixture
 def sandbox(nursery: Nursery) -> Iterator[Sandbox]:
     found = Sandbox(FAST, nursery)

@@ -47,14 +47,6 @@ def apply(f, x):
 """
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    found = Nursery(FAST)
-    found.ensure()
-    yield found
-    found.end()
-
-
 @pytest.fixture
 def session(nursery: Nursery) -> Iterator[Session]:
     cells = [Cell("markdown", "# Title"), Cell("code", SOURCE)]
@@ -142,7 +134,6 @@ def test_what_a_cell_prints_when_it_is_played_again(nursery: Nursery) -> None:
     session.close()
 
 
-@pytest.mark.slow
 def test_tensors_come_as_lists() -> None:
     """torch comes from the nursery, ready; what a student returns of it is numbers."""
     nursery = Nursery(FAST, ("torch",))
