@@ -34,6 +34,9 @@ $(BIN)/python:
 .venv/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
 	$(call step,install rflib from this folder (editable; without dependencies),$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .,read the last lines above: pyproject.toml is what pip reads)
+	@# Where PYTHONDONTWRITEBYTECODE is set each import of torch would compile it anew, and half of the time is spent
+	@# so. What does not compile is a template, or for a newer Python, and no fault.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@$(BIN)/python -c 'import matplotlib.font_manager'  # makes its cache now, not in a notebook's output
 	@touch $@
 

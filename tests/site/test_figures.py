@@ -7,7 +7,7 @@ keys that a reader would use, and look whether the drawing and what it says have
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,29 +17,31 @@ from visits import Visitor
 CONTROLS = (
     ".noUi-handle, select, .widget-toggle-buttons button, input[type=checkbox], .rflib button"
 )
-STEPS = 4  # as many values of a slider from its lowest up, then the highest
+STEPS = 3  # as many values of a slider from its lowest up, then the highest
 # Where a control has nothing to say in some state, the figure has to say so.
 ADMITS = re.compile(
     r"nothing (?:changes|to do)|no effect|stays the same|does not (?:matter|change)|unchanged", re.I
 )
 
-PICTURE = """
-(drawing) => [...drawing.querySelectorAll('svg, img, canvas')]
-  .map((part) => part.tagName === 'CANVAS' ? part.toDataURL() : part.outerHTML).join()
-"""
-WORDS = """
+# What a reader sees: the pictures of the drawing, and what it says but for its buttons.
+LOOK = """
 (drawing) => {
+  const pictures = [...drawing.querySelectorAll('svg, img, canvas')]
+    .map((part) => part.tagName === 'CANVAS' ? part.toDataURL() : part.outerHTML);
   const copy = drawing.cloneNode(true);
   copy.querySelectorAll('button').forEach((part) => part.remove());
-  return copy.textContent;
+  return [pictures.join(), copy.textContent];
 }
 """
-# Each control is known by its key. A drawing may write its own buttons anew: they go by their text.
+# Each control is known by its key, and with it comes whether a reader could use it now.
+# A drawing may write its own buttons anew: they go by their text.
 KEYS = """
-(figure, controls) => [...figure.querySelectorAll(controls)].map((control) =>
+(figure, controls) => [...figure.querySelectorAll(controls)].map((control) => [
   control.dataset.key = control.closest('.rflib')
     ? `action ${control.textContent}`
-    : control.dataset.key ?? `control ${window.controls = (window.controls ?? 0) + 1}`)
+    : control.dataset.key ?? `control ${window.controls = (window.controls ?? 0) + 1}`,
+  control.checkVisibility({ visibilityProperty: true }) && !control.disabled
+    && !control.closest('[disabled]')])
 """
 # Where the focus is now: in no figure, or at which control and with what outline.
 STOP = """
@@ -64,19 +66,18 @@ class Figure:
     box: Locator
 
     def look(self) -> Look:
-        drawing = self.box.locator(".rflib")
-        return Look(drawing.evaluate(PICTURE), drawing.evaluate(WORDS))
+        return Look(*self.box.locator(".rflib").evaluate(LOOK))
 
-    def list_keys(self) -> list[str]:
-        return self.box.evaluate(KEYS, CONTROLS)
+    def controls(self) -> dict[str, bool]:
+        """Every control by its key; true where a reader could use it now."""
+        return dict(self.box.evaluate(KEYS, CONTROLS))
 
     def control(self, key: str) -> Locator:
-        self.list_keys()
         return self.box.locator(f'[data-key="{key}"]').first
 
-    def usable(self, key: str) -> bool:
-        control = self.control(key)
-        return control.count() > 0 and control.is_visible() and control.is_enabled()
+    def press(self, key: str) -> None:
+        """Press a key on the control that has the focus."""
+        self.page.keyboard.press(key)
 
 
 def name_of(control: Locator) -> str:
@@ -93,7 +94,7 @@ def presses(figure: Figure, control: Locator, keys: list[str]) -> list[Look]:
     control.focus()
     looks = [figure.look()]
     for key in keys:
-        control.press(key)
+        figure.press(key)
         looks.append(figure.look())
     return looks
 
@@ -116,16 +117,16 @@ def try_slider(figure: Figure, slider: Locator) -> bool:
     start, name = value_of(slider), name_of(slider)
     slider.press("Home")
     assert value_of(slider) == low, f"{name}: Home"
-    slider.press("ArrowRight")
+    figure.press("ArrowRight")
     step = value_of(slider) - low
     assert step > 0, f"{name}: ArrowRight"
-    slider.press("Home")
+    figure.press("Home")
     steps = min(STEPS, (high - low) // step)
     follow(name, presses(figure, slider, ["ArrowRight"] * steps))
     assert value_of(slider) == low + steps * step, f"{name}: ArrowRight"
-    slider.press("End")
+    figure.press("End")
     assert value_of(slider) == high, f"{name}: End"
-    slider.press("ArrowLeft")
+    figure.press("ArrowLeft")
     assert low <= value_of(slider) < high, f"{name}: ArrowLeft"
     read_out = figure.box.get_by_role("textbox", name=f"{name}:").first
     read_out.fill(str(start))
@@ -199,7 +200,7 @@ def trial(control: Locator) -> Callable[[Figure, Locator], bool]:
 
 def tab_through(figure: Figure) -> dict[str, float]:
     """Tab from before the figure until past it; return the outline's width at each control."""
-    figure.list_keys()
+    figure.controls()
     figure.box.evaluate("""(figure) => {
         const before = document.createElement('span');
         before.tabIndex = -1;
@@ -208,7 +209,7 @@ def tab_through(figure: Figure) -> dict[str, float]:
     }""")
     stops: dict[str, float] = {}
     for _ in range(400):
-        figure.page.keyboard.press("Tab")
+        figure.press("Tab")
         stop = figure.box.evaluate(STOP)
         if stop is None:
             break
@@ -219,37 +220,42 @@ def tab_through(figure: Figure) -> dict[str, float]:
 
 def open_up(figure: Figure, tried: set[str]) -> None:
     """Bring out what the start hides: more layers, another kind of layer."""
-    for key in sorted(tried):
-        control = figure.control(key)
-        if figure.usable(key) and control.evaluate("c => c.matches('.noUi-handle')"):
-            control.press("End")
-    for key in sorted(tried):
-        if any(figure.usable(other) for other in set(figure.list_keys()) - tried):
-            return
-        control = figure.control(key)
-        if figure.usable(key) and control.evaluate(
-            "c => c.matches('input, .widget-toggle-buttons *')"
-        ):
-            control.press("Space")
-        elif figure.usable(key) and control.evaluate("c => c.matches('select')"):
-            control.press("End")
+
+    def those(selector: str) -> Iterator[Locator]:
+        for key in sorted(tried):
+            control = figure.control(key)
+            if figure.controls().get(key) and control.evaluate(f"c => c.matches('{selector}')"):
+                yield control
+
+    def more() -> bool:
+        return any(usable and key not in tried for key, usable in figure.controls().items())
+
+    for slider in those(".noUi-handle"):
+        slider.press("End")
+    for key, selector in (("Space", "input, .widget-toggle-buttons *"), ("End", "select")):
+        for control in those(selector):
+            if more():
+                return
+            control.press(key)
 
 
 def try_figure(figure: Figure) -> None:
-    stops = tab_through(figure)
+    stops: dict[str, float] = {}
     tried: set[str] = set()
     done: set[str] = set()
     for _ in range(3):
+        stops |= tab_through(figure)
         # A control may go away while the ones before it are tried, and come back.
-        for key in figure.list_keys():
-            if key not in done and figure.usable(key):
+        for key in figure.controls():
+            if key not in done and figure.controls().get(key):
                 tried.add(key)
                 control = figure.control(key)
                 if trial(control)(figure, control):
                     done.add(key)
         open_up(figure, tried)
-        stops |= tab_through(figure)
-    assert set(figure.list_keys()) - tried == set(), "controls that nothing brings out"
+        if done == figure.controls().keys() and tried <= stops.keys():
+            break
+    assert figure.controls().keys() <= tried, "controls that nothing brings out"
     assert tried - stops.keys() == set(), "controls that Tab does not reach"
     assert {key for key in tried if stops[key] < 2} == set(), "no focus outline to be seen"
 
