@@ -2,7 +2,8 @@
 
 The environment has what Colab has (torch, numpy, matplotlib, ipywidgets and a kernel) and not what
 it lacks (rflib, anywidget). The set-up cell installs rflib from the wheel that is built here; the
-variable RFLIB_SOURCE stands in for the public address.
+variable RFLIB_SOURCE stands in for the public address. There nbval runs the page from the first
+cell to the last, strictly: every output must be the stored one. `make nbval` runs this file.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
+SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 NEEDED = ("torch", "numpy", "matplotlib", "ipywidgets")
 MISSING_IN_COLAB = ("rflib", "anywidget", "psygnal")  # psygnal comes with anywidget
 pytestmark = pytest.mark.slow
@@ -94,9 +95,20 @@ def there(python: Path) -> tuple[dict[str, str], dict[str, str]]:
     return versions, files
 
 
+@pytest.fixture(scope="session")
+def kernels(colab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for JUPYTER_PATH, with a kernel named "colab" that runs in the environment."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    argv = [str(colab), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = folder / "kernels" / "colab" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": argv, "display_name": "colab", "language": "python"}))
+    return folder
+
+
 @pytest.mark.parametrize("path", execute.notebooks(ROOT), ids=lambda path: path.stem)
-def test_a_page_alone_runs_through(
-    path: Path, colab: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_page_alone_gives_its_stored_outputs(
+    path: Path, colab: Path, kernels: Path, wheel: Path, tmp_path: Path
 ) -> None:
     ours = ("receptive-fields-book", *MISSING_IN_COLAB[1:])
     if ours[0] in there(colab)[0]:  # a page before this one installed them
@@ -104,21 +116,24 @@ def test_a_page_alone_runs_through(
     before, modules = there(colab)
     assert list(modules) == list(NEEDED), "it must be Colab's before the set-up cell runs"
 
-    copy = tmp_path / path.name
-    shutil.copy(path, copy)
-    nb = nbformat.read(copy, as_version=4)
-    monkeypatch.setenv("RFLIB_SOURCE", str(wheel))
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.setenv("JUPYTER_PATH", "")
-    client = NotebookClient(
-        nb,
-        timeout=execute.SECONDS_PER_CELL,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
+    page = shutil.copy(path, tmp_path)
+    options = ("--nbval", "--nbval-kernel-name=colab", f"--nbval-sanitize-with={SANITIZE}")
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={tmp_path}")
+    code = sum(cell.cell_type == "code" for cell in nbformat.read(page, as_version=4).cells)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    } | {"RFLIB_SOURCE": str(wheel), "JUPYTER_PATH": str(kernels)}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *quiet, *options, page],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    client.create_kernel_manager()
-    client.km.kernel_spec.argv[0] = str(colab)
-    client.execute()
+    assert done.returncode == 0, f"{path.name} in Colab's like:\n{done.stdout}\n{done.stderr}"
+    assert f"{code} passed" in done.stdout
 
     after, modules = there(colab)
     where = modules["rflib"]

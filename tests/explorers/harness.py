@@ -115,6 +115,29 @@ def change(page: Page, **traits: Any) -> None:
     )
 
 
+def walk(page: Page, name: str, values: list[Any]) -> list[tuple[str, int]]:
+    """Moves one trait through these values and back; what is drawn at each, and how much too wide.
+
+    One call for all of them: a trip to the browser takes longer than a drawing.
+    """
+    result: list[tuple[str, int]] = page.evaluate(
+        """async ([name, values]) => {
+          const back = window.model.get(name);
+          const seen = [];
+          for (const value of [...values, back]) {
+            window.model.set(name, value);
+            await new Promise(requestAnimationFrame);
+            const picture = document.querySelector(".rf-picture").innerHTML;
+            const words = document.querySelector(".rf-sentence").innerText;
+            seen.push([picture + words, document.documentElement.scrollWidth - innerWidth]);
+          }
+          return seen.slice(0, -1);
+        }""",
+        [name, values],
+    )
+    return result
+
+
 def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
     """What the module's `state` returns for each setting; one string each way is quickest."""
     result: list[Any] = json.loads(page.evaluate("window.states", json.dumps(settings)))
@@ -125,8 +148,8 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     """The settings of the controls that are compared: the whole grid up to WHOLE points.
 
     Of a larger grid: the nets with few layers whole, as many as stay below half of WHOLE; every
-    pair of controls exhaustively, the others where they start and where they end; all corners, or a
-    sample where they are more than SAMPLE; a sample from within.
+    pair of controls exhaustively, the others where they start; a sample of such pairs where they
+    end; all corners, or a sample where they are more than SAMPLE; a sample from within.
     """
     names = [c.name for c in controls]
     values = [c.values() for c in controls]
@@ -140,10 +163,15 @@ def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
         points.update(product(*ends))
     else:
         points.update(tuple(chance.choice(v) for v in ends) for _ in range(SAMPLE))
-    for rest in ([c.value for c in controls], [v[-1] for v in values]):
+
+    def pairs(rest: list[Any]) -> Iterator[tuple[Any, ...]]:
         for a, b in combinations(range(len(controls)), 2):
             for at_a, at_b in product(values[a], values[b]):
-                points.add(tuple({a: at_a, b: at_b}.get(i, r) for i, r in enumerate(rest)))
+                yield tuple({a: at_a, b: at_b}.get(i, r) for i, r in enumerate(rest))
+
+    points.update(pairs([c.value for c in controls]))
+    at_ends = list(pairs([v[-1] for v in values]))
+    points.update(chance.sample(at_ends, min(SAMPLE, len(at_ends))))
     return [dict(zip(names, point, strict=True)) for point in sorted(points, key=repr)]
 
 

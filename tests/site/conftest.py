@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +51,17 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing: the visits record what goes wrong."""
 
 
+class Host(http.server.ThreadingHTTPServer):
+    def handle_error(self, *where: object) -> None:
+        """A browser that leaves a page while it loads breaks the connection; that is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*where)
+
+
 @pytest.fixture(scope="session")
 def site(html: Path) -> Iterator[Site]:
     handler = functools.partial(Quiet, directory=str(html))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Host(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Site(html, f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()

@@ -1,4 +1,5 @@
-"""A first visit to each page: whom it asks, what it says, what it weighs, when its figure is up."""
+"""A first visit to each page: whom it asks, what it says, what it weighs, when its figure is up;
+what axe-core finds in it, light and dark."""
 
 from __future__ import annotations
 
@@ -6,12 +7,27 @@ import gzip
 from collections.abc import Iterator
 
 import pytest
-from visits import Visit, Visitor, measured
+from visits import Visit, Visitor, axe, measured
 
 BUDGET = 700_000  # bytes, compressed, all files of a first visit
 SLOWEST = (
     5_000  # ms until the first figure; the aim is 1,000, and a busy machine is no fault of the page
 )
+
+# Pictures whose ground is not light: the first ancestor with a colour of its own decides.
+DARK_GROUND = """
+() => [...document.querySelectorAll('main img')].filter((image) => {
+    if (image.closest('.only-light, .only-dark, .dark-light')) return false;
+    for (let element = image; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
+      if (a > 0.5) return 0.2126 * r + 0.7152 * g + 0.0722 * b < 180;
+    }
+    return true;
+  }).map((image) => image.src)
+"""
+
+AT_REST = "() => document.getAnimations().every((each) => each.playState !== 'running')"
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +81,19 @@ def test_pictures_load(visit: Visit) -> None:
 def test_math_fonts_load(visit: Visit) -> None:
     failed = "[...document.fonts].filter((f) => f.status === 'error').map((f) => f.family)"
     assert visit.page.evaluate(failed) == []
+
+
+def test_axe_finds_nothing(visit: Visit) -> None:
+    """In the light page, and in the dark one that its own switch makes of it."""
+    page = visit.page
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "light"
+    assert axe(page) == []
+    for _ in range(3):  # light, dark, as the system has it
+        if page.evaluate(theme) != "dark":
+            page.locator(".theme-switch-button:visible").first.click()
+    assert page.evaluate(theme) == "dark"
+    page.mouse.move(0, 0)  # off the button
+    page.wait_for_function(AT_REST)  # its colours change by and by
+    assert axe(page) == []
+    assert page.evaluate(DARK_GROUND) == [], "pictures without a light ground"

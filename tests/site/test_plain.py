@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from visits import VIEW, Visitor
+import pytest
+from visits import VIEW, Visit, Visitor
+
+
+@pytest.fixture(scope="module")
+def from_folder(visitor: Visitor, page_path: str) -> Iterator[Visit]:
+    """A page opened as a file, in dark."""
+    with visitor.visit(page_path, scheme="file", theme="dark") as visit:
+        visit.page.wait_for_load_state("networkidle")
+        yield visit
 
 
 def test_reads_without_scripts(visitor: Visitor, html: Path, page_path: str) -> None:
@@ -20,35 +30,34 @@ def test_reads_without_scripts(visitor: Visitor, html: Path, page_path: str) -> 
             assert box["height"] > 50
 
 
-def test_works_from_a_folder(visitor: Visitor, page_path: str) -> None:
-    with visitor.visit(page_path, scheme="file") as visit:
-        visit.page.wait_for_load_state("networkidle")
-        assert visit.elsewhere == []
-        assert visit.complaints == []
-        failed = "[...document.fonts].filter((f) => f.status === 'error').map((f) => f.family)"
-        assert visit.page.evaluate(failed) == []
-        for figure in visit.page.locator(".live-figure").all():
-            slider = figure.locator(".noUi-handle").first
-            before = figure.locator(".rflib").inner_html()
-            slider.press(
-                "ArrowRight"
-                if slider.get_attribute("aria-valuenow") != slider.get_attribute("aria-valuemax")
-                else "ArrowLeft"
-            )
-            assert figure.locator(".rflib").inner_html() != before
+def test_works_from_a_folder(from_folder: Visit) -> None:
+    page = from_folder.page
+    assert from_folder.elsewhere == []
+    assert from_folder.complaints == []
+    failed = "[...document.fonts].filter((f) => f.status === 'error').map((f) => f.family)"
+    assert page.evaluate(failed) == []
+    for figure in page.locator(".live-figure").all():
+        slider = figure.locator(".noUi-handle").first
+        before = figure.locator(".rflib").inner_html()
+        slider.press(
+            "ArrowRight"
+            if slider.get_attribute("aria-valuenow") != slider.get_attribute("aria-valuemax")
+            else "ArrowLeft"
+        )
+        assert figure.locator(".rflib").inner_html() != before
 
 
-def test_prints(visitor: Visitor, page_path: str) -> None:
+def test_prints(from_folder: Visit) -> None:
     """On white paper, whatever its reader looks at on the screen."""
-    with visitor.visit(page_path, theme="dark") as visit:
-        page = visit.page
-        assert page.pdf(format="A4").startswith(b"%PDF")
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-        page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert page.evaluate("document.documentElement.dataset.theme") == "light"
-        assert not page.locator("#pst-primary-sidebar").is_visible()
-        for picture in page.locator(".live-figure .rflib svg[role=img]").all():
-            box = picture.bounding_box()
-            assert box is not None
-            assert box["width"] > 100
+    page = from_folder.page
+    theme = "document.documentElement.dataset.theme"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page.evaluate(theme) == "dark"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(theme) == "light"
+    assert not page.locator("#pst-primary-sidebar").is_visible()
+    for picture in page.locator(".live-figure .rflib svg[role=img]").all():
+        box = picture.bounding_box()
+        assert box is not None
+        assert box["width"] > 100

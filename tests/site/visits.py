@@ -37,6 +37,13 @@ READY = """
 """
 
 
+AXE = Path(__file__).with_name("vendor") / "axe.min.js"
+RUN_AXE = """
+() => axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations.map(
+  ({ id, help, nodes }) =>
+  ({ id, help, count: nodes.length, where: nodes.slice(0, 3).map((n) => n.html.slice(0, 200)) })))
+"""
+
 # Lines for the end of the report: what was measured, whatever the tests made of it.
 measured: list[str] = []
 
@@ -114,3 +121,8 @@ class Visitor:
                 page.wait_for_function(READY, timeout=10_000)
             yield visit
             page.unroute_all(behavior="ignoreErrors")
+
+
+def axe(page: Page) -> list[dict[str, Any]]:
+    page.evaluate(AXE.read_text("utf8"))
+    return page.evaluate(RUN_AXE)
