@@ -374,7 +374,25 @@ CASES += [(f"plane, {k}", f, PLANE) for k, f in ON_A_PLANE.items()]
 CASES += [(f"block, {k}", f, BLOCK) for k, f in ON_A_BLOCK.items()]
 
 
-@pytest.mark.parametrize(("name", "function", "size"), CASES, ids=[c[0] for c in CASES])
+# Their outputs are so many that comparing them unit by unit takes a second or two each.
+MANY_UNITS = {
+    "line, encoder",
+    "plane, adaptive max",
+    "plane, reflect",
+    "plane, shuffle",
+    "plane, shuffled channels",
+    "plane, unshuffle",
+}
+assert {case[0] for case in CASES} >= MANY_UNITS
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "size"),
+    [
+        pytest.param(*case, id=case[0], marks=[pytest.mark.slow] if case[0] in MANY_UNITS else [])
+        for case in CASES
+    ],
+)
 def test_a_rule_says_what_the_operator_does(
     name: str, function: Function, size: tuple[int, ...]
 ) -> None:

@@ -763,6 +763,7 @@ def test_a_notebook_that_answers_for_itself(tmp_path: Path) -> None:
     assert (out / "feedback" / "eve.html").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_cells_whose_answers_take_long_to_read(tmp_path: Path) -> None:
     """The time to read them is the student's, not that of the first test."""
     serve = (
