@@ -168,8 +168,9 @@ class Probe:
         elif self.clipped:
             sides = "; ".join(f"axis {a} {_sides(e)}" for a, e in enumerate(self.clipped) if e)
             yield (
-                f"CLIPPED by the input's border ({sides}), so the field may be larger:\n"
-                f"  give a larger input_size or none, or a unit further inside"
+                f"CLIPPED by the input's border ({sides}):\n"
+                "  the field may be larger; give a larger input_size or none, "
+                "or a unit further inside"
             )
         if self._plane.known and self.underflow:
             yield "some gradients are too small (or large) for float64; the mask is exact"
@@ -224,8 +225,8 @@ def probe(
     >>> probe(nn.Conv1d(1, 1, 3, padding=2, dilation=2), (1, 1, 9), unit=0)
     Receptive field of unit 0 of 9, input 1 x 9
       axis 0: 3 pixels, 0 to 2
-      CLIPPED by the input's border (axis 0 before), so the field may be larger:
-      give a larger input_size or none, or a unit further inside
+      CLIPPED by the input's border (axis 0 before):
+      the field may be larger; give a larger input_size or none, or a unit further inside
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
