@@ -256,6 +256,30 @@ def _resample_axes(x: Map) -> int:
     return len(x.shape) - 2
 
 
+def _ratio(n: int, out: int, align: bool, scale: float | None) -> Fraction:
+    """How many positions of the result lie where the argument has one.
+
+    A decimal scale means its decimals: 0.6 is 3/5, not the number of bits next to it.
+    """
+    if align:
+        return Fraction(out - 1, n - 1) if min(n, out) > 1 else Fraction(1)
+    return Fraction(scale).limit_denominator(1 << 20) if scale else Fraction(out, n)
+
+
+def _repeating(
+    x: Map, before: Map, output: Tensor, align: bool, scales: Sequence[float | None]
+) -> Map:
+    """Note after how many positions a resampled map repeats: 11/10 takes eleven."""
+    sizes = zip(before.shape[2:], output.shape[2:], scales, strict=True)
+    turns = [
+        _ratio(n, out, align, scale).numerator
+        for axis, (n, out, scale) in enumerate(sizes)
+        if before.varies(2 + axis)
+    ]
+    x.upsampled = before.upsampled * max([1, *turns])
+    return x
+
+
 def _scales(rest: Sequence[Any], axes: int) -> list[float | None]:
     """The scales among an operator's last arguments: a list, or one number per axis."""
     if len(rest) == 1 and isinstance(rest[0], (list, tuple)):
@@ -273,6 +297,7 @@ def _nearest(x: Map, size: Any, *rest: Any, output: Tensor, **kwargs: Any) -> Ma
     axes = _resample_axes(x)
     scales = _scales(rest or tuple(kwargs.values()), axes)
     exact = "exact" in x.run.operator
+    before = x
     call = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
@@ -281,7 +306,7 @@ def _nearest(x: Map, size: Any, *rest: Any, output: Tensor, **kwargs: Any) -> Ma
         places = torch.arange(n, dtype=torch.float32)[None, None]
         index = call(places, [out], scales[axis])[0, 0]
         x = x.take(2 + axis, index.long().numpy())
-    return x
+    return _repeating(x, before, output, False, scales)
 
 
 def _linear_taps(n: int, out: int, align: bool, scale: float | None) -> list[list[int]]:
@@ -290,7 +315,7 @@ def _linear_taps(n: int, out: int, align: bool, scale: float | None) -> list[lis
         step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
         places = [step * o for o in range(out)]
     else:
-        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+        step = 1 / _ratio(n, out, align, scale)
         places = [
             max(step * (Fraction(2 * o + 1, 2)) - Fraction(1, 2), Fraction(-1, 2))
             for o in range(out)
@@ -307,7 +332,7 @@ def _cubic_taps(n: int, out: int, align: bool, scale: float | None) -> list[list
         step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
         places = [step * o for o in range(out)]
     else:
-        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+        step = 1 / _ratio(n, out, align, scale)
         places = [step * Fraction(2 * o + 1, 2) - Fraction(1, 2) for o in range(out)]
     taps = []
     for place in places:
@@ -321,7 +346,7 @@ def _smooth_taps(n: int, out: int, align: bool, scale: float | None, half: int) 
     if align:
         step = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
     else:
-        step = 1 / Fraction(scale) if scale else Fraction(n, out)
+        step = 1 / _ratio(n, out, align, scale)
     support = half * max(step, Fraction(1))
     taps = []
     for o in range(out):
@@ -349,13 +374,14 @@ def _by_taps(x: Map, dim: int, taps: Sequence[Sequence[int]]) -> Map:
 
 def _resampled(x: Map, align: bool, rest: Any, output: Tensor, taps: Any, *more: Any) -> Map:
     axes = _resample_axes(x)
-    scales = _scales(rest, axes)
+    scales, before = _scales(rest, axes), x
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
-        x = x.stretched(2 + axis, n, out)
+        # With aligned corners it is the distances between positions that are in the ratio.
+        x = x.stretched(2 + axis, n - align, out - align)
         if n != out or scales[axis] not in (None, 1.0):
             x = _by_taps(x, 2 + axis, taps(n, out, align, scales[axis], *more))
-    return x
+    return _repeating(x, before, output, align, scales)
 
 
 @rule("aten::upsample_linear1d aten::upsample_bilinear2d aten::upsample_trilinear3d")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -515,7 +516,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if all(m.local is m.strict for m in maps)
             else self.calculus.union([m.local for m in maps], dims)
         )
-        upsampled = max(m.upsampled for m in maps)
+        upsampled = lcm(*(m.upsampled for m in maps))
         return Map(self, shape, strict, local, self.joint(maps), upsampled)
 
     def blocked(self, found: Map, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Map:
@@ -565,7 +566,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if all(m.local is m.strict for m in maps)
             else self.calculus.joined([m.local for m in maps], shapes, dim)
         )
-        upsampled = max(m.upsampled for m in maps)
+        upsampled = lcm(*(m.upsampled for m in maps))
         return Map(self, shape, strict, local, self.joint(maps), upsampled)
 
     def count(self, map_: Map, dims: Sequence[int]) -> None:
@@ -674,7 +675,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
         strict = both(base.strict, new.strict)
         same = base.local is base.strict and new.local is new.strict
         local = strict if same else both(base.local, new.local)
-        upsampled = max(base.upsampled, new.upsampled)
+        upsampled = lcm(base.upsampled, new.upsampled)
         return Map(self, base.shape, strict, local, self.joint([base, new]), upsampled)
 
     # Tensors.
@@ -783,7 +784,7 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
             factors = [
                 round(out / n) for d, (n, out) in enumerate(pairs, 2) if before.varies(d) and n > 1
             ]
-            after.upsampled = before.upsampled * max(1, *factors, 1)
+            after.upsampled = max(after.upsampled, before.upsampled * max(1, *factors, 1))
 
     def _target(self, schema: Any, args: Any, kwargs: Any) -> tuple[str, Tensor | None]:
         """The operator whose rule counts, and the tensor that it writes to, if any."""

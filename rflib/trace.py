@@ -500,6 +500,8 @@ def progression(first: Array, last: Array, clear: Array, enough: int) -> Measure
         # Near the ends units may be cut where no border can be seen, as by zeros that forward puts
         # there itself. Then the pattern shows further inside, and theirs must fit into it.
         core = slice(len(lo) // 2, len(lo) // 2 + len(lo) // 4)
+        if len(lo[core]) < enough:
+            return None
         period, step = repeat(lo[core], hi[core])
         turn, phase = np.divmod(np.arange(len(lo)) - core.start, period)
         if not step:
@@ -754,13 +756,28 @@ class Trace(Mapping[str, Field]):
                 (t for t in (self, *self._grown) if t.shape(which) == field.measured_at), self
             )
             inner = trace.of(path, which)
-            if measure.jump is None or not measure.free:
+            larger = next(self._larger(), None)
+            if larger and path in larger and larger.of(path, which)._other:
+                raise ValueError(
+                    f"{field._subject()} cannot be computed in tiles: an operator on the way, as "
+                    f"resampling to a given size or with aligned corners, has other windows on "
+                    f"an input of another size"
+                )
+            if not measure.jump or measure.jump < 0 or not measure.free:
                 raise ValueError(
                     f"{field._subject()} cannot be computed in tiles along axis {axis}: its units "
                     f"do not lie at regular distances, or no input shows one that no border clips"
                 )
             step = trace._step(axis, which, measure)
-            found.append(reach_of_tiles(inner._arrays[axis], measure, step))
+            reach, strays = reach_of_tiles(inner._arrays[axis], measure, step)
+            if larger and path in larger:  # what is far shows best on the largest input
+                strays |= reach_of_tiles(larger.of(path, which)._arrays[axis], measure, step)[1]
+            if strays:
+                raise ValueError(
+                    f"{field._subject()} cannot be computed in tiles along axis {axis}: units near "
+                    f"the border read what lies far from them, as with circular padding"
+                )
+            found.append(reach)
         return tuple(found)
 
     def _step(self, axis: int, which: int, measure: Measure) -> int:
@@ -832,23 +849,29 @@ class Trace(Mapping[str, Field]):
 HEAD = ("submodule", "units", "size", "jump", "start", "")
 
 
-def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> Halo:
-    """How far the units of a tile reach beyond its own pixels, to both sides."""
+def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> tuple[Halo, bool]:
+    """How far the units of a tile reach beyond its own pixels, to both sides.
+
+    And whether units near the border reach farther than their field could, folded back.
+    """
     assert array is not None
     assert measure.jump is not None
     first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
-    free = ((array[2] == NONE) & (array[3] == NONE)).ravel() & (first < NONE)
+    free = ((array[2] == NONE) & (array[3] == NONE)).ravel()
     jump = Fraction(measure.jump)
-    before = after = Fraction(0)
-    for unit in np.flatnonzero(free):  # a tile begins at the multiple of step before a unit
+    before = after = far = Fraction(0)
+    for unit in np.flatnonzero(first < NONE):  # a tile begins at the multiple of step before a unit
         begin, end = int(unit) * jump // step * step, -(-(int(unit) + 1) * jump // step) * step
-        before = max(before, Fraction(begin - int(first[unit])))
-        after = max(after, Fraction(int(last[unit]) - (end - 1)))
+        reach = Fraction(begin - int(first[unit])), Fraction(int(last[unit]) - (end - 1))
+        if free[unit]:
+            before, after = max(before, reach[0]), max(after, reach[1])
+        far = max(far, *reach)
 
     def up(n: Fraction) -> int:
         return -(-n // step) * step
 
-    return Halo(up(before), up(after), step, measure.jump)
+    strays = far > max(before, after) + 2 * (measure.size + step)
+    return Halo(up(before), up(after), step, measure.jump), strays
 
 
 def trace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -387,6 +388,113 @@ def test_tiles_with_a_halo_are_exact_and_with_less_are_not(name: str) -> None:
                 tiled(model, image, tile, around, jump), whole, rtol=0, atol=1e-12
             )
             assert same == (around >= max(halo.before, halo.after)), around
+
+
+class ToInput(nn.Module):
+    """Resampled to the size of the input, as the heads of segmentation networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*[nn.Conv1d(1, 1, 3, 2, 1) for _ in range(3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.body(x), size=x.shape[-1], mode="linear")
+
+
+def resampled(scale: float, mode: str = "linear", **options: Any) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(1, 1, 3, 2, 1), nn.Upsample(scale_factor=scale, mode=mode, **options)
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "n", "jump"),
+    [
+        (resampled(1.1), 400, Fraction(20, 11)),
+        (resampled(0.9), 400, Fraction(20, 9)),
+        (resampled(1.5), 96, Fraction(4, 3)),
+        (resampled(1.3, "nearest"), 400, Fraction(20, 13)),
+        (ToInput(), 96, 1),
+        (nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"), 64, 1),
+    ],
+    ids=["1.1", "0.9", "1.5", "1.3 nearest", "to the input's size", "reflect"],
+)
+def test_tiles_of_a_line(model: nn.Module, n: int, jump: Fraction) -> None:
+    model = model.double().eval()
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    (halo,) = rflib.trace(model, (1, 1, n)).halo()
+    assert halo.jump == jump
+    assert n % halo.step == 0
+    image = torch.randn(1, 1, n, dtype=torch.float64)
+    tile = 2 * halo.step if halo.step > 1 else 16
+    with torch.no_grad():
+        whole, parts = model(image), []
+        for at in range(0, n, tile):
+            begin, end = max(0, at - halo.before), min(n, at + tile + halo.after)
+            units = [(at - begin) / jump, (min(at + tile, n) - begin) / jump]
+            assert [u.denominator for u in map(Fraction, units)] == [1, 1]
+            parts.append(model(image[..., begin:end])[..., slice(*map(int, units))])
+    assert torch.allclose(torch.cat(parts, -1), whole, rtol=0, atol=1e-6)
+
+
+class Turned(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).flip(-1)
+
+
+def circular(layers: int = 1) -> nn.Module:
+    return nn.Sequential(
+        *[nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular") for _ in range(layers)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "n", "words"),
+    [
+        (resampled(2, align_corners=True), 64, "aligned corners"),
+        (nn.Upsample(scale_factor=4, mode="linear", align_corners=True), 64, "aligned corners"),
+        (ToInput(), 100, "an input of another size"),
+        (nn.Upsample(size=64), 64, "an input of another size"),
+        (circular(), 8, "circular padding"),
+        (circular(), 64, "circular padding"),
+        (circular(5), 64, "circular padding"),
+        (Turned(), 64, "regular distances"),
+    ],
+    ids=["corners", "4", "100 of 13", "to 64", "circle 8", "circle 64", "circles", "turned"],
+)
+def test_no_halo_where_tiles_cannot_be_exact(model: nn.Module, n: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        rflib.trace(model, (1, 1, n)).halo()
+
+
+@pytest.mark.parametrize("n", [16, 20, 50, 64, 100])
+@pytest.mark.parametrize("scale", [0.7, 0.9, 1.1, 1.3, 1.5])
+@pytest.mark.parametrize("mode", ["linear", "nearest", "nearest-exact"])
+def test_a_jump_is_right_or_none(n: int, scale: float, mode: str) -> None:
+    """What seems to repeat after a few units may not: 11/10 takes eleven to repeat."""
+    (jump,) = rflib.trace(resampled(scale, mode), (1, 1, n)).output.jump
+    right = Fraction(20, round(10 * scale))
+    assert jump in (None, right)
+    assert n < 2 * 20 or jump == right
+
+
+@pytest.mark.parametrize("n", [50, 100, 200, 300])
+def test_a_jump_to_the_input_s_size(n: int) -> None:
+    (jump,) = rflib.trace(ToInput(), (1, 1, n)).output.jump
+    assert jump in (None, Fraction(-(-n // 8) * 8, n))
+
+
+def test_a_decimal_scale_is_its_decimals() -> None:
+    model = nn.Upsample(scale_factor=0.6, mode="linear")
+    output = rflib.trace(model, (1, 1, 31)).output
+    for unit in range(output.units[0]):
+        assert output.region(unit) == rflib.probe(model, (1, 1, 31), unit=unit).region
 
 
 def test_no_halo_where_the_whole_map_is_read() -> None:
