@@ -123,6 +123,31 @@ def axis_phases(layers: Sequence[LayerAxis], output: int = 1) -> tuple[Phase, ..
     return tuple(Phase(size, shares[size], firsts[size]) for size in sorted(shares, reverse=True))
 
 
+def sizes_and_start(
+    layers: Sequence[LayerAxis],
+) -> tuple[tuple[tuple[int, Fraction], ...], Fraction]:
+    """Return every size with its share, largest first, and where unit 0 looks.
+
+    That is the mean over the phases of (centre of a unit's field - the unit's number x jump): with
+    one phase the centre of unit 0's field.  Units that read nothing do not count.
+    """
+    states = _followed(layers, 1)[0]
+    jump = Fraction(1)
+    shares: dict[int, Fraction] = {}
+    for layer in layers:
+        jump = jump / layer.stride if layer.transposed else jump * layer.stride
+    centres = counted = Fraction(0)
+    for state in states:
+        size = hull_size(state.shape)
+        shares[size] = shares.get(size, Fraction(0)) + state.share
+        if state.shape:
+            middle = Fraction(state.shape[0][0] + state.shape[-1][1], 2)
+            centres += state.share * middle - state.units * jump
+            counted += state.share
+    sizes = tuple((size, shares[size]) for size in sorted(shares, reverse=True))
+    return sizes, centres / counted if counted else Fraction(0)
+
+
 def _first_units(layers: Sequence[LayerAxis], output: int, units: dict[int, int]) -> dict[int, int]:
     firsts: dict[int, int] = {}
     for unit in range(min(max(units.values()) + 1, SEARCHED)):
@@ -140,11 +165,13 @@ class _State:
     """All places alike so far: units `period*m + unit` start to read at `pitch*m + offset`.
 
     `shape` is what they read of the current map, relative to `pitch*m`; `m` is any integer.
+    `units` is the sum of the units that are alike, each times its share.
     """
 
     unit: int
     shape: Runs
     share: Fraction
+    units: Fraction = Fraction(0)
 
 
 def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], tuple[int, ...]]:
@@ -172,6 +199,7 @@ def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], t
                     state.unit + period * q,
                     tuple((a + pitch * q, b + pitch * q) for a, b in state.shape),
                     state.share / classes,
+                    (state.units + state.share * period * q) / classes,
                 )
                 for state in states
                 for q in range(classes)
@@ -192,11 +220,12 @@ def _merge(states: list[_State], pitch: int, period: int) -> list[_State]:
         # m -> m + c moves the shape by whole pitches and the unit by whole periods.
         turns = state.shape[0][0] // pitch if state.shape else 0
         shape = tuple((a - pitch * turns, b - pitch * turns) for a, b in state.shape)
-        here = _State(state.unit - period * turns, shape, state.share)
+        units = state.units - state.share * period * turns
+        here = _State(state.unit - period * turns, shape, state.share, units)
         there = merged.get(shape)
         if there is not None:
             kept = min(here, there, key=lambda one: one.unit % period)
-            here = replace(kept, share=here.share + there.share)
+            here = replace(kept, share=here.share + there.share, units=units + there.units)
         merged[shape] = here
     return list(merged.values())
 

@@ -514,6 +514,8 @@ def _upsample(module: Any, _: int) -> Layer:
 def _no_extent(module: Any, _: int) -> Layer:
     if type(module).__name__ in ("Softmax", "Softmin", "LogSoftmax", "GLU") and module.dim != 1:
         raise ValueError(f"dim={module.dim} mixes positions; only dim=1, the channels, does not")
+    if getattr(module, "track_running_stats", True) is False:
+        raise ValueError("without running statistics it normalises over the whole map")
     return Layer(1)
 
 

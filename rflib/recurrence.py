@@ -19,7 +19,7 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
-from rflib.inputsize import axis_phases
+from rflib.inputsize import axis_phases, sizes_and_start
 from rflib.layers import Layer, LayerAxis, Stack, told
 
 
@@ -34,8 +34,8 @@ class Row:
     size : the receptive field of a unit that no border clips; where units differ, the largest.
     jump : the distance between the fields of neighbouring units.
     start : where unit 0 looks; pixel i has its centre at i.  The centre of unit 0's field, as if no
-        border clipped it; behind a transposed layer, where fields differ, the place about which
-        they lie.
+        border clipped it; behind a transposed layer, where units differ, the mean over all units i
+        of (the centre of unit i's field - i times the jump); 0 where units read nothing at all.
     sizes : every size that occurs, with its share of the units, largest first.
     """
 
@@ -177,18 +177,13 @@ def _grow(layers: Sequence[LayerAxis]) -> list[_Line]:
     for i, layer in enumerate(layers):
         transposed = transposed or layer.transposed
         if transposed:
-            found = axis_phases(layers[: i + 1])
-            size, sizes = found[0].size, tuple((phase.size, phase.share) for phase in found)
+            sizes, start = sizes_and_start(layers[: i + 1])
+            size = sizes[0][0]
         else:
             size += layer.reach * int(jump)
             sizes = ((size, Fraction(1)),)
-        shift = Fraction(layer.reach, 2) - layer.before
-        if layer.transposed:  # position i writes s*i - p + d*t: read backwards
-            jump /= layer.stride
-            start -= shift * jump
-        else:
-            start += shift * jump
-            jump *= layer.stride
+            start += (Fraction(layer.reach, 2) - layer.before) * jump
+        jump = jump / layer.stride if layer.transposed else jump * layer.stride
         lines.append((size, _tidy(jump), _tidy(start), sizes))
     return lines
 

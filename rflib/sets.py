@@ -60,12 +60,7 @@ def _windows(layer: LayerAxis, units: Runs) -> Runs:
     k, s, d, p = layer.kernel, layer.stride, layer.dilation, layer.before
     found: list[tuple[int, int]] = []
     for a, b in units:
-        pieces = _pieces(layer, a, b)
-        if len(found) + pieces > MOST_RUNS:
-            raise ValueError(
-                f"the exact set must have at most {MOST_RUNS:,} pieces; this one has more. "
-                f"rflib.receptive_field gives its size"
-            )
+        _guard(len(found) + _pieces(layer, a, b))
         if d == 1 and (s <= k or a == b):  # the windows of neighbours touch or overlap
             found.append((s * a - p, s * b - p + k - 1))
         elif d == 1:
@@ -76,6 +71,14 @@ def _windows(layer: LayerAxis, units: Runs) -> Runs:
             points = {s * o - p + d * t for o in range(a, b + 1) for t in range(k)}
             found.extend((point, point) for point in points)
     return merged(found)
+
+
+def _guard(pieces: int) -> None:
+    if pieces > MOST_RUNS:
+        raise ValueError(
+            f"the exact set must have at most {MOST_RUNS:,} pieces; this one has more. Where no "
+            f"layer is transposed, rflib.receptive_field gives its size without the set"
+        )
 
 
 def _pieces(layer: LayerAxis, a: int, b: int) -> int:
@@ -89,6 +92,7 @@ def _multiples(layer: LayerAxis, units: Runs) -> Runs:
     s, d, p = layer.stride, layer.dilation, layer.before
     found: list[tuple[int, int]] = []
     for a, b in units:
+        _guard(len(found) + (1 if d == 1 else layer.kernel))
         # With d = 1 the taps of a run leave no gap between them: one interval holds them all.
         taps = [(0, layer.kernel - 1)] if d == 1 else [(d * t, d * t) for t in range(layer.kernel)]
         for least, most in taps:

@@ -108,6 +108,20 @@ def check_sizes_agree(layers: Layers) -> None:
                 assert per_axis(layers, row.jump)[axis] == oracle.jump(lines[:depth])
 
 
+def check_start_is_the_mean_over_the_phases(layers: Layers) -> None:
+    rows = rflib.recurrence(layers)
+    for axis, lines in enumerate(lines_of(layers)):
+        for depth, row in enumerate(rows, start=1):
+            here = lines[:depth]
+            fields = [oracle.lattice(here, [unit]) for unit in range(oracle.period(here))]
+            hulls = [(i, *oracle.hull(field)) for i, field in enumerate(fields) if field]
+            if not hulls:
+                continue  # every unit reads nothing but the holes between the inputs
+            jump = oracle.jump(here)
+            mean = sum(Fraction(a + b, 2) - i * jump for i, a, b in hulls) / len(hulls)
+            assert per_axis(layers, row.start)[axis] == mean
+
+
 def check_start_is_the_centre_of_unit_zero(layers: Layers) -> None:
     rows = rflib.recurrence(layers)
     for axis, lines in enumerate(lines_of(layers)):
@@ -294,6 +308,7 @@ PROPERTIES = [
     (check_brute_force_is_what_turns_nan, (flat_nets, st.integers(6, 24)), FEW, SLOW_FEW),
     (check_sizes_agree, (stacks,), MANY, SLOW_MANY),
     (check_start_is_the_centre_of_unit_zero, (plain_stacks,), MANY, SLOW_MANY),
+    (check_start_is_the_mean_over_the_phases, (stacks,), MANY, SLOW_MANY),
     (check_input_size, (stacks, st.integers(1, 7)), MANY, SLOW_MANY),
     (check_phases, (stack(), st.integers(1, 4)), MANY, SLOW_MANY),
     (check_shares_by_counting, (stack(max_layers=4, budget=12),), MANY, SLOW_MANY),

@@ -344,6 +344,7 @@ UNPLACEABLE = {
     "GroupNorm": (nn.GroupNorm(1, 2), "GroupNorm"),
     "LayerNorm": (nn.LayerNorm(4), "LayerNorm"),
     "InstanceNorm2d": (nn.InstanceNorm2d(2), "InstanceNorm2d"),
+    "no running statistics": (nn.BatchNorm2d(2, track_running_stats=False), "BatchNorm2d"),
     "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d(1), "AdaptiveAvgPool2d"),
     "AdaptiveMaxPool1d": (nn.AdaptiveMaxPool1d(3), "AdaptiveMaxPool1d"),
     "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, output_size=3), "FractionalMaxPool2d"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -277,3 +278,25 @@ def test_a_table_is_a_tuple_and_slices() -> None:
     rows = rflib.recurrence([(3,)] * 3)
     assert isinstance(rows, tuple)
     assert [row.size for row in rows[1:]] == [5, 7]
+
+
+def test_a_stride_that_undoes_a_transposed_layer() -> None:
+    """Every unit i reads pixel i alone, so unit 0 looks at pixel 0."""
+    layers = [Layer(2, 2, transposed=True), (1, 2)]
+    assert [rflib.region(layers, unit) for unit in range(3)] == [(0, 0), (1, 1), (2, 2)]
+    before, row = rflib.recurrence(layers)
+    assert (before.start, before.jump) == (Fraction(-1, 4), Fraction(1, 2))
+    assert (row.size, row.jump, row.start) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: rflib.receptive_field([Layer(10**9, 2, 0, 2, transposed=True), (3,)]),
+        lambda: rflib.reached([(10**9, 2, 0, 2)], 10**9),
+    ],
+    ids=["receptive_field", "reached"],
+)
+def test_a_set_with_too_many_pieces_is_refused_in_words(ask: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="at most 1,000,000 pieces"):
+        ask()

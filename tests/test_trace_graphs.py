@@ -78,11 +78,7 @@ def test_hundreds_of_graphs_in_two_dimensions() -> None:
 
 
 def check_recurrence(net: Net, n: int) -> None:
-    """Size, its shares, jump and start of a chain are those of the recurrence, exactly.
-
-    Behind a transposed layer start is the mean over a period of units here, and the place about
-    which the kernels lie there: both are right, and they may differ.
-    """
+    """Size, its shares, jump and start of a chain are those of the recurrence, exactly."""
     shape = (1, strategies.CHANNELS, *[n] * net.axes)
     try:
         field = rflib.trace(net.model, shape).output
@@ -102,8 +98,7 @@ def check_recurrence(net: Net, n: int) -> None:
         assert field.size[axis] == size
         assert field.sizes[axis] == sizes
         assert field.jump[axis] == jump
-        if not any(layer.transposed for layer in rflib.read(net.model)):
-            assert field.start[axis] == start
+        assert field.start[axis] == start
 
 
 def check_probe(net: Net, n: int, at: float) -> None:
