@@ -71,13 +71,15 @@ class Twin(TorchFunctionMode):
                 f"{self.label(name)} hands numbers that depend on the image to Python, and the "
                 f"probe cannot follow what they decide. {INSTEAD}"
             )
+        if name in LENDS and not any(t.requires_grad for t in tensors(args[LENDS[name]])):
+            return func(*args, **kwargs)
         twin = RULES.get(name)
         if twin is None:
             return self.without_rule(name, func(*args, **kwargs))
         result = twin(self, func, *args, **kwargs)
         if in_place(func) and result is not args[0]:
             result = args[0].copy_(result)
-        self.watch(name, args[0] if result is None else result)
+        self.watch(name, args[0] if result is None else result, args)
         return result
 
     def without_rule(self, name: str, result: Any) -> Any:
@@ -88,8 +90,12 @@ class Twin(TorchFunctionMode):
             f"{INSTEAD}"
         )
 
-    def watch(self, name: str, result: Any) -> None:
-        for tensor in tensors(result):
+    def watch(self, name: str, result: Any, given: Any = ()) -> None:
+        found = list(tensors(result))
+        if name == "broadcast_tensors":  # each of the results is one of the arguments
+            sources = list(tensors(given))
+            found = [out for out, one in zip(found, sources, strict=True) if one.requires_grad]
+        for tensor in found:
             if not tensor.requires_grad:
                 raise ProbeError(
                     f"{self.label(name)} gives a result without gradient (an inference_mode block, "
@@ -153,6 +159,10 @@ SHAPE_ONLY = frozenset(
     {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", ".grad"}
     | {"new", "new_zeros", "new_ones", "new_empty", "new_full"}
 )
+# Of these arguments alone the numbers come; the image may lend a shape or a type of numbers.
+LENDS = dict.fromkeys(("to", "type_as", "expand_as", "view_as", "reshape_as"), slice(0, 1)) | {
+    "new_tensor": slice(1, None)
+}
 READS_VALUES = frozenset(
     {"item", "tolist", "numpy", "is_nonzero", "equal", "allclose", "__contains__", "__array__"}
     | {"__bool__", "__int__", "__float__", "__index__", "__complex__"}

@@ -883,7 +883,7 @@ def _reduction(x: Any, *args: Any, output: Any, **kwargs: Any) -> Any:
     if name == "aten::logsumexp" or rest:
         dims = rest[0] if rest else kwargs.get("dim")
     else:
-        dims = kwargs.get("dim")
+        dims = kwargs.get("dim", -1 if name in ("aten::mode", "aten::kthvalue") else None)
     several = isinstance(output, (list, tuple))
     shape = tuple((output[0] if several else output).shape)
     if isinstance(dims, (bool, float)) or dims is None or dims == []:

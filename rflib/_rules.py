@@ -362,7 +362,7 @@ def spread(twin: Twin, func: Any, input: Tensor, dim: Any) -> Tensor:
 
 @rule(
     """sum nansum mean nanmean amax amin prod logsumexp any all count_nonzero argmax argmin max min
-    median nanmedian mode"""
+    median nanmedian"""
 )
 def reduce(
     twin: Twin, func: Any, input: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any
@@ -373,6 +373,18 @@ def reduce(
     out = merge(twin, func, input, dim, keepdim)
     pair = getattr(torch.return_types, operator_name(func), None) if dim is not None else None
     return pair((out, out.clone())) if pair else out
+
+
+@rule("mode")
+def mode(twin: Twin, func: Any, input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    return reduce(twin, func, input, dim, keepdim)
+
+
+@rule("kthvalue")
+def kth_value(
+    twin: Twin, func: Any, input: Tensor, k: int, dim: int = -1, keepdim: bool = False
+) -> Any:
+    return reduce(twin, func, input, dim, keepdim)
 
 
 @rule("std var std_mean var_mean")

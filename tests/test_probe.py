@@ -12,7 +12,7 @@ import dataclasses
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import ceil, floor, prod
 from typing import Any
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import FEW, SLOW_FEW, torch_net
-from torch import nn
+from torch import Tensor, nn
 from wired import Net
 
 import rflib
@@ -1056,3 +1056,39 @@ def test_152_convolutions_of_7_in_two_dimensions() -> None:
     assert found.clipped == ((False, False), (True, True))
     assert int(found.mask.sum()) == 913 * 16
     assert not found.underflow
+
+
+ONE = torch.ones(1, 3, 1)
+LENT: dict[str, Callable[[Tensor], Tensor]] = {
+    "to": lambda x: x * ONE.to(x),
+    "type_as": lambda x: x * ONE.type_as(x),
+    "expand_as": lambda x: x * ONE.expand_as(x),
+    "view_as": lambda x: x * torch.ones(1, 3, 16).view_as(x),
+    "broadcast_tensors": lambda x: torch.broadcast_tensors(ONE, x)[0] * x,
+    "the image broadcast": lambda x: torch.broadcast_tensors(x, ONE)[0],
+    "where": lambda x: torch.where(torch.ones(16, dtype=torch.bool), x, torch.zeros(()).to(x)),
+    "a fixed kernel of one": lambda x: F.conv1d(x, torch.ones(3, 1, 1).to(x), groups=3),
+    "new_tensor": lambda x: x * x.new_tensor([1.0, 2.0, 3.0]).view(1, 3, 1),
+    "the image viewed": lambda x: x.view_as(torch.ones(1, 3, 16)),
+}
+
+
+@pytest.mark.parametrize("name", LENT)
+def test_a_constant_to_which_the_image_lends_its_shape_stays_one(name: str) -> None:
+    net = Net(lambda m, x: m.conv(LENT[name](x)), conv=nn.Conv1d(3, 3, 3))
+    assert rflib.probe(net, (1, 3, 16), unit=3).region == ((3, 5),)
+    assert rflib.trace(net, (1, 3, 16)).output.region(3) == ((3, 5),)
+
+
+@pytest.mark.parametrize("choice", ["mode", "kthvalue", "median"])
+def test_one_of_a_pair(choice: str) -> None:
+    """The default dim of mode and kthvalue is the last, not all of them."""
+    arguments = {"mode": (), "kthvalue": (2,), "median": (-1,)}[choice]
+
+    def forward(m: Net, x: Tensor) -> Tensor:
+        pairs = torch.stack([m.conv(x), m.conv(x).roll(1, 2)], -1)
+        return getattr(pairs, choice)(*arguments)[0]
+
+    net = Net(forward, conv=nn.Conv1d(3, 3, 3))
+    assert rflib.probe(net, (1, 3, 16), unit=3).region == ((2, 5),)
+    assert rflib.trace(net, (1, 3, 16)).output.region(3) == ((2, 5),)

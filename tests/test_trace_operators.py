@@ -158,6 +158,8 @@ ON_A_LINE: dict[str, Function] = {
     "nothing put": nothing_put,
     "turned in place": turned_in_place,
     "put by lists": put_by_lists,
+    "the least but one of a pair": lambda x: torch.stack([x, x.roll(1, 2)], -1).kthvalue(2)[0],
+    "the commonest of a pair": lambda x: torch.stack([x, x.roll(1, 2)], -1).mode()[0],
     "a list with negative places": lambda x: x[:, :, [-1, 0, -3]],
     "a mask of a dim": lambda x: x[:, :, torch.arange(x.shape[2]) % 3 == 1],
     "convolution": lambda x: F.conv1d(x, K3, stride=2, padding=2, dilation=2),
