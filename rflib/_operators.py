@@ -266,6 +266,17 @@ def _ratio(n: int, out: int, align: bool, scale: float | None) -> Fraction:
     return Fraction(scale).limit_denominator(1 << 20) if scale else Fraction(out, n)
 
 
+def _stretch(n: int, out: int, align: bool, scale: float | None) -> tuple[int, int]:
+    """How many steps become how many: a given scale is the same on an input of any size.
+
+    With aligned corners it is the distances between the positions that are in the ratio.
+    """
+    if align:
+        return n - 1, out - 1
+    ratio = _ratio(n, out, align, scale)
+    return (ratio.denominator, ratio.numerator) if scale else (n, out)
+
+
 def _repeating(
     x: Map, before: Map, output: Tensor, align: bool, scales: Sequence[float | None]
 ) -> Map:
@@ -301,7 +312,7 @@ def _nearest(x: Map, size: Any, *rest: Any, output: Tensor, **kwargs: Any) -> Ma
     call = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
-        x = x.stretched(2 + axis, n, out)
+        x = x.stretched(2 + axis, *_stretch(n, out, False, scales[axis]))
         # torch's own rounding, asked from torch: the numbers that it moves are their own places.
         places = torch.arange(n, dtype=torch.float32)[None, None]
         index = call(places, [out], scales[axis])[0, 0]
@@ -377,8 +388,7 @@ def _resampled(x: Map, align: bool, rest: Any, output: Tensor, taps: Any, *more:
     scales, before = _scales(rest, axes), x
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
-        # With aligned corners it is the distances between positions that are in the ratio.
-        x = x.stretched(2 + axis, n - align, out - align)
+        x = x.stretched(2 + axis, *_stretch(n, out, align, scales[axis]))
         if n != out or scales[axis] not in (None, 1.0):
             x = _by_taps(x, 2 + axis, taps(n, out, align, scales[axis], *more))
     return _repeating(x, before, output, align, scales)

@@ -32,7 +32,7 @@ from torch.nn.modules.module import (
 
 from rflib import _shortcuts  # noqa: F401 (with _operators, registers all rules)
 from rflib._copy import first_convolution, short, times
-from rflib._maps import BITS, ENDS, NONE, Array, Deps, Origin, compressed, vary
+from rflib._maps import BITS, ENDS, NONE, Array, Deps, MapError, Origin, compressed, vary
 from rflib._tracer import (
     MARKS,
     OTHER,
@@ -151,13 +151,16 @@ class Field:
             return own, given
         best, at = own, given
         for larger in self._trace._larger():
-            field = larger.find(self.path, self._which)
-            if field is None:
+            try:
+                field = larger.find(self.path, self._which)
+                if field is None:
+                    break
+                field = field.local if self._local else field
+                if field._other:
+                    break
+                found = field._own_measures
+            except MapError:  # it would take too many numbers
                 break
-            field = field.local if self._local else field
-            if field._other:
-                break
-            found = field._own_measures
             best = tuple(
                 mine
                 if whole or (mine.free and (mine.jump is not None or other.jump is None))
