@@ -299,10 +299,12 @@ def checked_unit(unit: Any, units: tuple[int, ...]) -> tuple[int, ...]:
         return centre(units)
     one = not isinstance(unit, (tuple, list, torch.Size))
     numbers = tuple(whole_number(n, "unit", unit) for n in ([unit] if one else unit))
+    if one and units:
+        numbers *= len(units)
     if len(numbers) != len(units):
         raise ValueError(
-            f"unit={short(unit)}: {len(numbers)} numbers, but the output has {len(units)} axes: "
-            f"{times(units) or 'none'}"
+            f"unit={short(unit)}: give one index per axis of the output "
+            f"({times(units) or 'none'}), or one number for all of them"
         )
     for axis, (number, count) in enumerate(zip(numbers, units, strict=True)):
         if not 0 <= number < count:

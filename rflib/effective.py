@@ -265,7 +265,7 @@ def effective(
     model : any nn.Module that is called with one tensor.
     input_size : (1, channels, *axes) with one to three axes, in pixels. None: that of `inputs`, or
         the one at which `rflib.probe` sees the whole field.
-    unit : index along each axis of the output; None: the centre, n // 2.
+    unit : index along each axis of the output, or one for all; None: the centre, n // 2.
     layer : path of the submodule whose output is measured, as for `rflib.probe`, "name@2" too.
     samples : how many inputs to average over. None: 32 random ones, or all that `inputs` has.
     seed : of the random inputs and directions, and of what is random in the model.

@@ -202,7 +202,8 @@ def probe(
     input_size : (1, channels, *axes) with one to three axes, in pixels.  None: taken from the first
         convolution, and grown until no border clips the field of the unit.
     unit : index of the unit along each axis of the output (all its channels together), from 0;
-        None: the centre, n // 2.  An output (1, channels) without axes has one unit, ().
+        one number: the same along every axis; None: the centre, n // 2.  An output (1, channels)
+        without axes has one unit, ().
     layer : path of the submodule whose output is probed, as in `model.named_modules()`; None: the
         model's own output.  Of several calls the last, or "name@2" for the second.
     seed : of the random weights.

@@ -552,7 +552,9 @@ def checked(name: str, value: Any, counts: Sequence[int], what: str) -> tuple[in
     places = []
     for entry, count in zip(entries, counts, strict=True):
         try:
-            place = -1 if isinstance(entry, bool) else whole_number(entry)
+            if isinstance(entry, bool):
+                raise TypeError
+            place = whole_number(entry)
         except TypeError:
             raise TypeError(f"{name} must be whole numbers; got {short(value)}") from None
         if not 0 <= place < count:
@@ -976,7 +978,8 @@ class Study:
         if isinstance(given, Mapping):
             self.keys = [str(k) for k in given]
             return tuple(checked_shape(f"input_size[{k!r}]", v) for k, v in given.items())
-        if isinstance(given, Sequence) and given and isinstance(given[0], Sequence):
+        several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+        if several and given and isinstance(given[0], Sequence):
             return tuple(checked_shape(f"input_size[{i}]", v) for i, v in enumerate(given))
         return (checked_shape("input_size", given),)
 

@@ -793,7 +793,7 @@ def test_progress(capsys: Any, monkeypatch: Any) -> None:
         ({"seed": -1}, ValueError, "seed=-1"),
         ({"seed": 0.5}, TypeError, "seed=0.5"),
         ({"unit": 9}, ValueError, "unit=9: axis 0 has units 0 to 8"),
-        ({"unit": (0, 0)}, ValueError, "2 numbers"),
+        ({"unit": (0, 0)}, ValueError, "one index per axis of the output"),
         ({"layer": "conv"}, ValueError, "layer='conv' is not a submodule"),
         ({"layer": 3}, TypeError, "layer=3"),
         ({"input_size": (9,)}, ValueError, r"input_size=\(9,\)"),

@@ -168,7 +168,8 @@ def test_units_that_see_nothing_are_left_to_the_square() -> None:
     ("arguments", "message"),
     [
         ({"unit": (0, 64)}, "axis 1 has units 0 to 63"),
-        ({"unit": 5}, "1 numbers, but the output has 2 axes"),
+        ({"unit": 64}, "axis 0 has units 0 to 63"),
+        ({"unit": (5,)}, "one index per axis of the output"),
         ({"unit": (0.5, 1)}, "0.5 is not a whole number"),
         ({"layer": "1"}, "not a submodule"),
         ({"layer": "0@2"}, "called 1 times"),
