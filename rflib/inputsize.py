@@ -349,6 +349,9 @@ def _first_giving(layer: LayerAxis, output: int) -> int:
         fixed = layer.reach + 1 + layer.output_padding - padded
         return -(-(output - fixed) // layer.stride) + 1
     size = layer.stride * (output - 1) + layer.reach + 1 - padded
-    while layer.ceil_mode and size > 1 and _output(layer, size - 1) >= output:
-        size -= 1
-    return size
+    if not layer.ceil_mode:
+        return size
+    # Rounded up, one unit more where anything is left over; or this very unit, where its window
+    # begins inside.
+    begins = layer.stride * (output - 1) - layer.before + 1
+    return min(size + 1, max(size - layer.stride + 1, begins))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
@@ -201,3 +202,23 @@ def test_an_output_that_no_input_gives(output: int) -> None:
 
 def test_inputs_for_per_axis() -> None:
     assert inputs_for([Layer((3, 3), (1, 2))], 3) == ((5, 5), (7, 8))
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("padding", [0, 1, 2, 4])
+def test_inputs_for_a_layer_that_rounds_up(kernel: int, stride: int, padding: int) -> None:
+    """Also with more padding than torch allows a pool: the two functions must agree."""
+    layer = Layer(kernel, stride, padding, ceil_mode=True)
+    made: dict[int, list[int]] = {}
+    for n in range(1, 40):
+        with suppress(ValueError):  # too small for the layer
+            made.setdefault(rflib.output_size([layer], n), []).append(n)
+    for output, inputs in sorted(made.items())[:-2]:
+        assert rflib.inputs_for([layer], output) == (inputs[0], inputs[-1])
+
+
+def test_inputs_for_a_wide_layer_that_rounds_up() -> None:
+    wide = 10**9
+    layer = Layer(wide, wide, ceil_mode=True)
+    assert rflib.inputs_for([layer], 2) == (wide + 1, 2 * wide)
