@@ -653,6 +653,8 @@ class Run(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 p if k > 1 else np.zeros_like(p.flat[:1]).reshape([1] * p.ndim)
                 for p, k in zip(places, keep, strict=True)
             ]
+            # One place may take several entries that differ, as that of [0, 0] does.
+            at[0] = np.broadcast_to(at[0], np.broadcast_shapes(at[0].shape, fresh.shape[1:]))
             if accumulate:  # a place may occur more than once
                 self.origin.domain.unite.at(grown, cast(Any, (slice(None), *at)), fresh)
             else:

@@ -696,3 +696,15 @@ def test_nonsense_is_answered_in_words(name: str) -> None:
     call, words = NONSENSE[name]
     with pytest.raises((TypeError, ValueError, KeyError), match=words):
         call()
+
+
+def test_of_two_that_are_written_to_one_place_the_last_counts() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        y = m.a(x)
+        z = y.clone()
+        z[:, :, torch.tensor([0, 0])] = y[:, :, 5:7]
+        return z
+
+    output = rflib.trace(Call(forward, a=nn.Conv1d(4, 4, 3)), (1, 4, 16)).output
+    assert list(output.reads(0)[0]) == [6, 7, 8]
+    assert list(output.reads(1)[0]) == [1, 2, 3]

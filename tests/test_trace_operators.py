@@ -158,6 +158,7 @@ ON_A_LINE: dict[str, Function] = {
     "nothing put": nothing_put,
     "turned in place": turned_in_place,
     "put by lists": put_by_lists,
+    "twice to one place": lambda x: x.index_add(2, torch.tensor([1, 1]), x[:, :, 5:7]),
     "the least but one of a pair": lambda x: torch.stack([x, x.roll(1, 2)], -1).kthvalue(2)[0],
     "the commonest of a pair": lambda x: torch.stack([x, x.roll(1, 2)], -1).mode()[0],
     "a list with negative places": lambda x: x[:, :, [-1, 0, -3]],
