@@ -745,8 +745,8 @@ class Trace(Mapping[str, Field]):
         pixels of its surroundings (less where the image ends), and keep the units of the tile
         itself: they are the same numbers as on the whole image.
 
-        Raises ValueError where that is impossible, since an operator reads the whole map or windows
-        lie irregularly.
+        Raises ValueError where that is impossible: an operator reads the whole map, windows lie
+        irregularly, a map is resampled to a size or with aligned corners, padding is circular.
         """
         field = self.of(path, input)
         if field.global_:
