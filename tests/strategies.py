@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 BASE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
 FEW = settings(BASE, max_examples=30)
-MANY = settings(BASE, max_examples=100)
+MANY = settings(BASE, max_examples=60)
 SLOW_FEW = settings(BASE, max_examples=150)
 SLOW_MANY = settings(BASE, max_examples=600)
 

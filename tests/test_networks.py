@@ -168,7 +168,7 @@ def test_published_parameters_and_multiply_adds(depth, parameters, multiply_adds
 
 
 @pytest.mark.parametrize("name", networks.STEMS)
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, pytest.param(50, marks=pytest.mark.slow)])
 def test_stages_are_those_of_the_torch_module(name, depth):
     found = stages(depth, name, image=96)
     seen = {}

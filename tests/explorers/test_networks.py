@@ -41,10 +41,8 @@ def test_published_fields():
         assert sizes[name] == rflib.networks.stages(depth)[-1].size
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n == "vit_b_16")) for n in bench.NETWORKS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", bench.NETWORKS)
 @pytest.mark.parametrize("place", [0.0, 0.4, 1.0])
 def test_a_unit_s_field_is_the_one_that_the_network_has(name, place):
     """Rows and columns apart: the table is made from units on the diagonal."""
