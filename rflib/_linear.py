@@ -71,8 +71,10 @@ class Twin(TorchFunctionMode):
                 f"{self.label(name)} hands numbers that depend on the image to Python, and the "
                 f"probe cannot follow what they decide. {INSTEAD}"
             )
-        if name in LENDS and not any(t.requires_grad for t in tensors(args[LENDS[name]])):
-            return func(*args, **kwargs)
+        if name in LENDS:
+            numbers = (args[1:], kwargs) if name == "new_tensor" else args[:1]
+            if not any(t.requires_grad for t in tensors(numbers)):
+                return func(*args, **kwargs)
         twin = RULES.get(name)
         if twin is None:
             return self.without_rule(name, func(*args, **kwargs))
@@ -159,10 +161,9 @@ SHAPE_ONLY = frozenset(
     {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", ".grad"}
     | {"new", "new_zeros", "new_ones", "new_empty", "new_full"}
 )
-# Of these arguments alone the numbers come; the image may lend a shape or a type of numbers.
-LENDS = dict.fromkeys(("to", "type_as", "expand_as", "view_as", "reshape_as"), slice(0, 1)) | {
-    "new_tensor": slice(1, None)
-}
+# One argument gives the numbers: the first, of new_tensor what follows; the image may be another
+# and lend its shape or its type of numbers.
+LENDS = frozenset({"to", "type_as", "expand_as", "view_as", "reshape_as", "new_tensor"})
 READS_VALUES = frozenset(
     {"item", "tolist", "numpy", "is_nonzero", "equal", "allclose", "__contains__", "__array__"}
     | {"__bool__", "__int__", "__float__", "__index__", "__complex__"}

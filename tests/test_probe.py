@@ -1080,6 +1080,18 @@ def test_a_constant_to_which_the_image_lends_its_shape_stays_one(name: str) -> N
     assert rflib.trace(net, (1, 3, 16)).output.region(3) == ((3, 5),)
 
 
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
+@pytest.mark.parametrize(
+    "copied", [lambda x: x.new_tensor(x), lambda x: x.new_tensor(data=x)], ids=["first", "by name"]
+)
+def test_numbers_that_new_tensor_takes_from_the_image_are_not_lost(
+    copied: Callable[[Tensor], Tensor],
+) -> None:
+    net = Net(lambda m, x: x + copied(m.conv(x)), conv=nn.Conv1d(3, 3, 3, padding=1))
+    with pytest.raises(rflib.ProbeError, match="no rule for new_tensor"):
+        rflib.probe(net, (1, 3, 16), unit=3)
+
+
 @pytest.mark.parametrize("choice", ["mode", "kthvalue", "median"])
 def test_one_of_a_pair(choice: str) -> None:
     """The default dim of mode and kthvalue is the last, not all of them."""
