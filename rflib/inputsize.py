@@ -113,18 +113,17 @@ def axis_phases(layers: Sequence[LayerAxis], output: int = 1) -> tuple[Phase, ..
     """Return the phases along one axis, largest size first."""
     if not any(layer.transposed for layer in layers):
         return (Phase(needed(layers, output)[0], Fraction(1), 0),)
-    shares: dict[int, Fraction] = {}
+    states = _followed(layers, output)[0]
     units: dict[int, int] = {}
-    for state in _followed(layers, output)[0]:
+    for state in states:
         size = hull_size(state.shape)
-        shares[size] = shares.get(size, Fraction(0)) + state.share
         units[size] = min(units.get(size, state.unit), state.unit)
     firsts = _first_units(layers, output, units)
-    return tuple(Phase(size, shares[size], firsts[size]) for size in sorted(shares, reverse=True))
+    return tuple(Phase(size, share, firsts[size]) for size, share in _shares(states))
 
 
 def sizes_and_start(
-    layers: Sequence[LayerAxis],
+    layers: Sequence[LayerAxis], jump: Fraction
 ) -> tuple[tuple[tuple[int, Fraction], ...], Fraction]:
     """Return every size with its share, largest first, and where unit 0 looks.
 
@@ -132,20 +131,22 @@ def sizes_and_start(
     one phase the centre of unit 0's field.  Units that read nothing do not count.
     """
     states = _followed(layers, 1)[0]
-    jump = Fraction(1)
-    shares: dict[int, Fraction] = {}
-    for layer in layers:
-        jump = jump / layer.stride if layer.transposed else jump * layer.stride
     centres = counted = Fraction(0)
     for state in states:
-        size = hull_size(state.shape)
-        shares[size] = shares.get(size, Fraction(0)) + state.share
         if state.shape:
             middle = Fraction(state.shape[0][0] + state.shape[-1][1], 2)
             centres += state.share * middle - state.units * jump
             counted += state.share
-    sizes = tuple((size, shares[size]) for size in sorted(shares, reverse=True))
-    return sizes, centres / counted if counted else Fraction(0)
+    return _shares(states), centres / counted if counted else Fraction(0)
+
+
+def _shares(states: Sequence[_State]) -> tuple[tuple[int, Fraction], ...]:
+    """Return every size with its share, largest first."""
+    shares: dict[int, Fraction] = {}
+    for state in states:
+        size = hull_size(state.shape)
+        shares[size] = shares.get(size, Fraction(0)) + state.share
+    return tuple(sorted(shares.items(), reverse=True))
 
 
 def _first_units(layers: Sequence[LayerAxis], output: int, units: dict[int, int]) -> dict[int, int]:

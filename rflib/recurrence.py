@@ -176,14 +176,15 @@ def _grow(layers: Sequence[LayerAxis]) -> list[_Line]:
     transposed = False
     for i, layer in enumerate(layers):
         transposed = transposed or layer.transposed
+        before = jump
+        jump = jump / layer.stride if layer.transposed else jump * layer.stride
         if transposed:
-            sizes, start = sizes_and_start(layers[: i + 1])
+            sizes, start = sizes_and_start(layers[: i + 1], jump)
             size = sizes[0][0]
         else:
-            size += layer.reach * int(jump)
+            size += layer.reach * int(before)
             sizes = ((size, Fraction(1)),)
-            start += (Fraction(layer.reach, 2) - layer.before) * jump
-        jump = jump / layer.stride if layer.transposed else jump * layer.stride
+            start += (Fraction(layer.reach, 2) - layer.before) * before
         lines.append((size, _tidy(jump), _tidy(start), sizes))
     return lines
 

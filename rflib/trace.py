@@ -754,35 +754,34 @@ class Trace(Mapping[str, Field]):
                 f"{field._subject()} cannot be computed in tiles: {field.global_[0]} reads the "
                 f"whole map"
             )
-        found = []
         which = self._study.which(input)
-        for axis, measure in enumerate(field._measures):
-            trace = next(
-                (t for t in (self, *self._grown) if t.shape(which) == field.measured_at), self
+        at = field.measured_at
+        trace = next((t for t in (self, *self._grown) if t.shape(which) == at), self)
+        inner = trace.of(path, which)
+        larger = next(self._larger(), None)
+        outer = (larger.find(path, which) if larger else None) or inner
+        if outer._other:
+            raise ValueError(
+                f"{field._subject()} cannot be computed in tiles: an operator on the way, as "
+                f"resampling to a given size or with aligned corners, has other windows on "
+                f"an input of another size"
             )
-            inner = trace.of(path, which)
-            larger = next(self._larger(), None)
-            if larger and path in larger and larger.of(path, which)._other:
-                raise ValueError(
-                    f"{field._subject()} cannot be computed in tiles: an operator on the way, as "
-                    f"resampling to a given size or with aligned corners, has other windows on "
-                    f"an input of another size"
-                )
+        found = []
+        for axis, measure in enumerate(field._measures):
             if not measure.jump or measure.jump < 0 or not measure.free:
                 raise ValueError(
                     f"{field._subject()} cannot be computed in tiles along axis {axis}: its units "
                     f"do not lie at regular distances, or no input shows one that no border clips"
                 )
             step = trace._step(axis, which, measure)
-            reach, strays = reach_of_tiles(inner._arrays[axis], measure, step)
-            if larger and path in larger:  # what is far shows best on the largest input
-                strays |= reach_of_tiles(larger.of(path, which)._arrays[axis], measure, step)[1]
-            if strays:
+            halo = reach_of_tiles(inner._arrays[axis], measure, step)
+            # What is far shows best on a large input.
+            if any(strays(one._arrays[axis], measure, halo) for one in (inner, outer)):
                 raise ValueError(
                     f"{field._subject()} cannot be computed in tiles along axis {axis}: units near "
                     f"the border read what lies far from them, as with circular padding"
                 )
-            found.append(reach)
+            found.append(halo)
         return tuple(found)
 
     def _step(self, axis: int, which: int, measure: Measure) -> int:
@@ -854,29 +853,38 @@ class Trace(Mapping[str, Field]):
 HEAD = ("submodule", "units", "size", "jump", "start", "")
 
 
-def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> tuple[Halo, bool]:
-    """How far the units of a tile reach beyond its own pixels, to both sides.
+def reaches(array: Array | None, jump: Fraction, step: int) -> Iterator[tuple[bool, int, int]]:
+    """Of each unit that reads anything: is it free of the border, and how far does it reach?
 
-    And whether units near the border reach farther than their field could, folded back.
+    Before and after the tile of multiples of `step` in which it lies.
     """
     assert array is not None
-    assert measure.jump is not None
     first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
     free = ((array[2] == NONE) & (array[3] == NONE)).ravel()
-    jump = Fraction(measure.jump)
-    before = after = far = Fraction(0)
-    for unit in np.flatnonzero(first < NONE):  # a tile begins at the multiple of step before a unit
-        begin, end = int(unit) * jump // step * step, -(-(int(unit) + 1) * jump // step) * step
-        reach = Fraction(begin - int(first[unit])), Fraction(int(last[unit]) - (end - 1))
-        if free[unit]:
-            before, after = max(before, reach[0]), max(after, reach[1])
-        far = max(far, *reach)
+    for unit in map(int, np.flatnonzero(first < NONE)):
+        begin, end = unit * jump // step * step, -(-(unit + 1) * jump // step) * step
+        yield bool(free[unit]), begin - int(first[unit]), int(last[unit]) - (end - 1)
 
-    def up(n: Fraction) -> int:
+
+def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> Halo:
+    """How far the units of a tile reach beyond its own pixels, to both sides."""
+    assert measure.jump is not None
+    before = after = 0
+    for free, left, right in reaches(array, Fraction(measure.jump), step):
+        if free:
+            before, after = max(before, left), max(after, right)
+
+    def up(n: int) -> int:
         return -(-n // step) * step
 
-    strays = far > max(before, after) + 2 * (measure.size + step)
-    return Halo(up(before), up(after), step, measure.jump), strays
+    return Halo(up(before), up(after), step, measure.jump)
+
+
+def strays(array: Array | None, measure: Measure, halo: Halo) -> bool:
+    """Whether units near the border reach farther than their field could, folded back."""
+    most = max(halo.before, halo.after) + 2 * measure.size + halo.step
+    told = reaches(array, Fraction(halo.jump), halo.step)
+    return any(max(left, right) > most for _, left, right in told)
 
 
 def trace(

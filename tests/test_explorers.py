@@ -60,8 +60,7 @@ def far_out(setting: dict[str, Any], state: dict[str, Any]) -> bool:
 def test_every_control_changes_the_figure_and_fits(page: Page, name: str, width: int) -> None:
     """From the start, or with all controls at their ends: some have no say at the start.
 
-    From the start every value of each control is drawn; from the ends its first, its last, and the
-    like of every fourth between.
+    From the start every value of each control is drawn; from the ends every fourth, and the last.
     """
     controls = harness.part(name).CONTROLS
     page.set_viewport_size({"width": width, "height": 600})
