@@ -944,22 +944,31 @@ def _crowded(names: Sequence[str]) -> bool:
 
 
 def _number_steps(axes: Axes, fields: Sequence[Mapping[str, int]], image: int | None) -> None:
-    """The first network's fields as numbers: above its line, or below if another line is there.
-
-    On a ground of paper: whichever line still passes behind a number must not strike it through.
-    """
+    """The first network's fields as numbers in its colour, where no line strikes them through."""
     for place, (stage, size) in enumerate(fields[0].items()):
         lines = [image or 0, *(other[stage] for other in fields[1:])]
-        below = any(size < line < 1.5 * size for line in lines)
+        above, below = _free(size, lines)
+        is_below = size / below < above / size
         axes.annotate(
             str(size),
-            (place + 0.5, size),
-            xytext=(0, -5 if below else 4),
+            (place + 0.5, below if is_below else above),
+            xytext=(0, -5 if is_below else 4),
             textcoords="offset points",
             ha="center",
-            va="top" if below else "bottom",
+            va="top" if is_below else "bottom",
+            color=_LOOKS[0][0],
             bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"},
         )
+
+
+def _free(size: int, lines: Sequence[int], room: float = 1.75) -> tuple[int, int]:
+    """The line above which, and the one below which, there is room for a number next to `size`."""
+    above = below = size
+    for line in sorted(line for line in lines if line > size):
+        above = line if line < room * above else above
+    for line in sorted((line for line in lines if 0 < line < size), reverse=True):
+        below = line if line > below / room else below
+    return above, below
 
 
 def _power(value: float) -> str:

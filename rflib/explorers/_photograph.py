@@ -18,26 +18,26 @@ from rflib.recurrence import recurrence
 
 CONTROLS: tuple[Control, ...] = (
     Choice("network", (("ResNet-18", 18), ("ResNet-50", 50)), 18),
+    Slider("padding", 0, 6, 3, label="first padding"),
     Choice("stage", tuple((name, index) for index, name in enumerate(STAGES)), 2),
     Slider("row", 0, 57, 9, dependent=True),
     Slider("column", 0, 57, 14, dependent=True),
-    Slider("padding", 0, 6, 3, label="first padding"),
 )
 
 
 def state(network: int, stage: int, row: int, column: int, padding: int) -> State:
     """What the figure shows; stage: 0 is the stem, 4 is layer4; row, column: of its map.
 
-    rows, columns: first and last pixel of the unit's field; insideRows, insideColumns: of the part
-    that lies in the image. part: how much of the field's area that is, in percent.
+    rows, columns: first and last pixel of the unit's field; readRows, readColumns: of what the unit
+    reads of the image. part: how much of the field's area that is, in percent.
     """
     layers = _layers(network, stage, padding)
     size, jump, units = _sizes(network, stage, padding)
     row, column = min(row, units - 1), min(column, units - 1)
-    (rows, inside_rows), (columns, inside_columns) = (
+    (rows, read_rows), (columns, read_columns) = (
         _field(network, stage, padding, unit) for unit in (row, column)
     )
-    area = length(inside_rows) * length(inside_columns)
+    area = length(read_rows) * length(read_columns)
     numbers = {
         "network": network,
         "stage": stage,
@@ -50,8 +50,8 @@ def state(network: int, stage: int, row: int, column: int, padding: int) -> Stat
         "reach": [field_and_inside(layers, unit)[0][end] for unit, end in ((0, 0), (units - 1, 1))],
         "rows": rows,
         "columns": columns,
-        "insideRows": inside_rows,
-        "insideColumns": inside_columns,
+        "readRows": read_rows,
+        "readColumns": read_columns,
         "part": tenths(100 * area, size**2),
         "bounds": {"row": units - 1, "column": units - 1},
     }
@@ -84,12 +84,22 @@ def _sentence(now: dict[str, Any]) -> str:
         f"Unit {now['row']}, {now['column']} of {STAGES[now['stage']]} reads rows {_span(rows)} "
         f"and columns {_span(columns)}: {size}×{size} pixels, whatever the padding."
     )
-    if (now["insideRows"], now["insideColumns"]) == (rows, columns):
+    if (now["readRows"], now["readColumns"]) == (rows, columns):
         return f"{said} All of them lie inside the image."
-    height, width = length(now["insideRows"]), length(now["insideColumns"])
+    height, width = length(now["readRows"]), length(now["readColumns"])
+    # Without padding the first layer's windows leave one row and one column over at the end.
+    missed = [
+        f"{axis} {read[1] + 1}"
+        for axis, field, read in (
+            ("row", rows, now["readRows"]),
+            ("column", columns, now["readColumns"]),
+        )
+        if read[1] < min(field[1], IMAGE - 1)
+    ]
+    over = f" or in {' and '.join(missed)}, which no window reaches" if missed else ""
     return (
-        f"{said} Only {height}×{width} of them lie inside the image, {now['part']} %; "
-        "the others are padding."
+        f"{said} Of these it reads {height}×{width} pixels of the image, {now['part']} %; "
+        f"the rest lies outside it{over}."
     )
 
 

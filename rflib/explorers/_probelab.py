@@ -92,14 +92,14 @@ class _ImageSlider(_OddSlider):
     step = 16
 
 
-_NET = "left in the network"
+_NET, _POOL = "left in the network", "2×2 pool"
 CONTROLS: tuple[Control, ...] = (
     _OddSlider("kernel", 1, 7, 3),
     Slider("stride", 1, 2, 1, label="stride of the first"),
     Slider("layers", 1, 4, 2),
     Choice("unit", (("centre", "centre"), ("corner", "corner")), "centre"),
     Choice("number", (("float32", "float32"), ("float64", "float64")), "float32"),
-    Switch("far", False, label="depth far out: 22, 46, 70 or 94 layers"),
+    Switch("far", False, label="far out: 1, 2, 3, 4 layers stand for 22, 46, 70, 94"),
     _ImageSlider("image", 16, 48, 16, label="image size", group=_NET),
     Choice("weights", (("random", "random"), ("positive", "positive")), "positive", group=_NET),
     Choice("activation", (("ReLU", "relu"), ("identity", "identity")), "relu", group=_NET),
@@ -120,8 +120,8 @@ CONTROLS: tuple[Control, ...] = (
             ("max, after the last layer", "max last"),
         ),
         "max last",
-        label="2 x 2 pool",
-        group="pool",
+        label="kind and place",
+        group=_POOL,
         menu=True,
     ),
     Choice(
@@ -445,7 +445,7 @@ def state(**controls: Any) -> State:
         "sentence": " ".join((_verdict(expected, reading), *_reasons(net, expected, reading))),
         "shown": {
             _NET: not net.far,
-            "pool": not net.far and net.norm != "train",
+            _POOL: not net.far and net.norm != "train",
             "positive weights": net.weights != "random",
         },
         "source": "stored",
@@ -500,8 +500,11 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
         toll = f": {_pixels(lost)} of the field lost" if lost and not cut else ""
         reasons.append(f"Max-pool passes the gradient to the winner of each window alone{toll}.")
     if cut and lost:
-        fate = f"the box survives, {_pixels(lost)} inside do not" if whole else "the border is lost"
-        reasons.append(f"ReLUs that are off pass nothing: {fate}.")
+        fate = f"{_pixels(lost)} of the field lost"
+        if whole:
+            fate = f"the box survives, {_pixels(lost)} inside do not"
+        as_well = " either" if net.pool.startswith("max") else ""
+        reasons.append(f"ReLUs that are off pass nothing{as_well}: {fate}.")
     if expected.clipped != expected.field:
         place = "The unit stands in the corner, and the" if net.unit == "corner" else "The"
         part = f"{expected.clipped.size} × {expected.clipped.size}"

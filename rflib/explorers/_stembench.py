@@ -29,8 +29,8 @@ CONTROLS: tuple[Control, ...] = (
     Choice("body", (("ResNet-18", 18), ("ResNet-50", 50)), 18),
     Slider("kernel", 1, 11, 7, label="first kernel"),
     Slider("stride", 1, 8, 2, label="first stride"),
-    Choice("stage", tuple((name, index) for index, name in enumerate(STAGES)), 4),
     Switch("pool", True, label="max-pool 3×3/2 after the stem"),
+    Choice("stage", tuple((name, index) for index, name in enumerate(STAGES)), 4),
 )
 
 
@@ -111,9 +111,10 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     rest = f" of {tenths(upto, 10**6)} million up to here" if now["stage"] else ""
     said.append(f"{stem}{rest}.")
     if stride > kernel:
+        skipped = stride - kernel
         said.append(
-            f"With stride {stride} and kernel {kernel}, {stride - kernel} of every {stride} "
-            "rows and columns are read by no unit."
+            f"With stride {stride} and kernel {kernel}, {skipped} of every {stride} "
+            f"rows and columns {'is' if skipped == 1 else 'are'} read by no unit."
         )
     if at["map"] <= 3:
         said.append(f"The map has shrunk to {at['map']}×{at['map']} units.")

@@ -27,7 +27,7 @@ def _row(index: int) -> tuple[Control, ...]:
 
 CONTROLS: tuple[Control, ...] = (
     Slider("output", 1, 6, 2, label="output size"),
-    Slider("step", 0, MOST, 1, dependent=True),
+    Slider("step", 0, MOST, 0, dependent=True),
     Slider("layers", 1, MOST, 3),
     Slider("first", 0, 7, 0, label="first output"),
     Switch("wrong", False, label="run it the wrong way round"),
@@ -39,10 +39,11 @@ def state(layers: int, output: int, first: int, step: int, wrong: bool, **sizes:
     """Return what the figure shows; k1, s1, t1, k2, ... are kernel, stride and transposed by layer.
 
     spans: what units first ... first + output - 1 of the last layer need of the input and of each
-    layer, as [first, last] or [] for nothing; widths: how many that is; forward: size and jump
-    after each layer; needs: the largest input for `output` units of each layer; astray: the
-    backward formula run forwards, from `output` at the input; departs: the first layer at which
-    that differs (0: none); phases: every width that occurs at the input.
+    layer, as [first, last] or [] for nothing; widths: how many that is, holes included; reads: how
+    many without them; forward: size and jump after each layer; needs: the largest input for
+    `output` units of each layer; astray: the backward formula run forwards, from `output` at the
+    input; departs: the first layer at which that differs (0: none); phases: every width that occurs
+    at the input.
     """
     stack = [
         rflib.Layer(sizes[f"k{n}"], sizes[f"s{n}"], transposed=bool(sizes[f"t{n}"]))
@@ -64,6 +65,7 @@ def state(layers: int, output: int, first: int, step: int, wrong: bool, **sizes:
         "layers": [_layer(layer) for layer in stack],
         "spans": [[each[0][0], each[-1][1]] if each else [] for each in runs],
         "widths": [hull_size(each) for each in runs],
+        "reads": [sum(last - first + 1 for first, last in each) for each in runs],
         "forward": [{"size": row.size, "jump": str(row.jump)} for row in rflib.recurrence(stack)],
         "needs": needs,
         "astray": astray[1:],
@@ -120,13 +122,17 @@ def _stepped(numbers: State, below: int) -> str:
     """Say the step from layer below + 1 down to what it reads."""
     layer = numbers["layers"][below]
     above, width = numbers["widths"][below + 1], numbers["widths"][below]
+    if not above:
+        return f"Nothing of {_place(below + 1)} is needed, and so nothing of {_place(below)}."
     verb = "takes" if above == 1 else "take"
     words = f"{_units(above)} of layer {below + 1} {verb} {width:,} of {_place(below)}"
-    if above and not width:
+    if not width:
         return words + ": no unit writes there, as the stride is wider than the kernel."
-    if layer["transposed"] or above == 0:
-        return words + "."
-    return words + f": {layer['stride']}·({above:,} − 1) + {layer['kernel']} = {width:,}."
+    if not layer["transposed"]:
+        words += f": {layer['stride']}·({above:,} − 1) + {layer['kernel']} = {width:,}"
+    read = numbers["reads"][below]
+    holes = "" if read == width else f" It has holes: {read:,} of these {width:,} are read."
+    return f"{words}.{holes}"
 
 
 def _meeting(numbers: State) -> str:

@@ -273,6 +273,8 @@ def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
     style = {"description_width": width}
     if isinstance(control, Choice) and not control.menu:
         style["button_width"] = "auto"
+        if len(control.options) > 3:  # more do not fit beside another control
+            layout.grid_area = "auto / 1 / auto / -1"
     return {"description": _label(control), "layout": layout, "style": style}
 
 

@@ -42,22 +42,26 @@ export function state({ network, stage, row, column, padding, data }) {
   const units = maps.at(-1);
   [row, column] = [Math.min(row, units - 1), Math.min(column, units - 1)];
   const rows = region(layers, row), columns = region(layers, column);
-  const insideRows = region(layers, row, maps), insideColumns = region(layers, column, maps);
+  const readRows = region(layers, row, maps), readColumns = region(layers, column, maps);
   const now = { network, stage, row, column, padding, size, jump, units,
     reach: [region(layers, 0)[0], region(layers, units - 1)[1]],
-    rows, columns, insideRows, insideColumns,
-    part: tenths(100 * length(insideRows) * length(insideColumns), size ** 2),
+    rows, columns, readRows, readColumns,
+    part: tenths(100 * length(readRows) * length(readColumns), size ** 2),
     bounds: { row: units - 1, column: units - 1 } };
   const found = { sentence: words(now), ...now };
   return Object.defineProperty(found, "photograph", { value: data }); // for the drawing; not one of the numbers
 }
 
-function words({ row, column, stage, size, rows, columns, insideRows, insideColumns, part }) {
+function words({ row, column, stage, size, rows, columns, readRows, readColumns, part }) {
   const said = `Unit ${row}, ${column} of ${STAGES[stage]} reads rows ${span(rows)} and columns ${span(columns)}: ` +
     `${size}×${size} pixels, whatever the padding.`;
-  const height = length(insideRows), width = length(insideColumns);
-  return height === size && width === size ? `${said} All of them lie inside the image.`
-    : `${said} Only ${height}×${width} of them lie inside the image, ${part} %; the others are padding.`;
+  const height = length(readRows), width = length(readColumns);
+  if (height === size && width === size) return `${said} All of them lie inside the image.`;
+  // Without padding the first layer's windows leave one row and one column over at the end.
+  const missed = [["row", rows, readRows], ["column", columns, readColumns]]
+    .filter(([, field, read]) => read[1] < Math.min(field[1], IMAGE - 1)).map(([axis, , read]) => `${axis} ${read[1] + 1}`);
+  const over = missed.length ? ` or in ${missed.join(" and ")}, which no window reaches` : "";
+  return `${said} Of these it reads ${height}×${width} pixels of the image, ${part} %; the rest lies outside it${over}.`;
 }
 
 // The view has room for every unit's field, so that the photograph stays where it is while the box moves.
@@ -122,8 +126,8 @@ function hatch(x0, y0, x1, y1, step) {
 }
 
 const numbers = (s) => table({ caption: `ResNet-${s.network}, ${STAGES[s.stage]}: ${s.units}×${s.units} units; r = ${s.size}, j = ${s.jump}`,
-  head: ["axis", "first", "last", "inside the image"],
-  rows: [["rows", ...s.rows.map(signed), span(s.insideRows)], ["columns", ...s.columns.map(signed), span(s.insideColumns)]] });
+  head: ["axis", "first", "last", "read of the image"],
+  rows: [["rows", ...s.rows.map(signed), span(s.readRows)], ["columns", ...s.columns.map(signed), span(s.readColumns)]] });
 const signed = (value) => String(value).replace("-", "−");
 
 // A click on the photograph chooses the unit whose field has its middle nearest.

@@ -2,7 +2,7 @@
 const KERNELS = [1, 3, 5, 7], DEPTHS = [22, 46, 70, 94], IMAGES = [16, 32, 48], FAR_IMAGE = 256, BLOCKS = 16;
 const POOLS = ["none", "average first", "max first", "average last", "max last"];
 const OFFSET = 20000, INF = 255, TWELFTHS = 12;
-const NET = "left in the network";
+const NET = "left in the network", POOL = "2×2 pool";
 
 // Raw deflate (RFC 1951) at once: the browser's own DecompressionStream would keep the first picture waiting.
 function inflate(input) {
@@ -190,7 +190,8 @@ function reasons(net, truth, { box, count, infinite }) {
     said.push(`Max-pool passes the gradient to the winner of each window alone${lost && !cut ? `: ${pixels(lost)} of the field lost` : ""}.`);
   }
   if (cut && lost) {
-    said.push(`ReLUs that are off pass nothing: ${whole ? `the box survives, ${pixels(lost)} inside do not` : "the border is lost"}.`);
+    const fate = whole ? `the box survives, ${pixels(lost)} inside do not` : `${pixels(lost)} of the field lost`;
+    said.push(`ReLUs that are off pass nothing${net.pool.startsWith("max") ? " either" : ""}: ${fate}.`);
   }
   if (String(truth.clipped) !== String(truth.field)) {
     const part = last - first + 1;
@@ -212,7 +213,7 @@ export function state({ data, live, ...controls }) {
   const { box, count, infinite, largest, smallest } = reading;
   return {
     sentence: [verdict(truth, box), ...reasons(net, truth, reading)].join(" "),
-    shown: { [NET]: !net.far, pool: !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
+    shown: { [NET]: !net.far, [POOL]: !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
     source, depth: net.depth, image: net.image, size: truth.size, field: truth.field, clipped: truth.clipped, expected: truth.read ** 2,
     box, count, infinite, largest, smallest, [MAP]: reading.picture, [NETWORK]: net,
   };
@@ -373,7 +374,8 @@ const half = (twice) => (twice % 2 ? (twice - 1) / 2 + ".5" : String(twice / 2))
 function numbers(s) {
   const [top, bottom, left, right] = s.box ?? [], inside = String(s.field) === String(s.clipped) ? "" : `, in the picture ${between(s.clipped)}`;
   const range = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
-    : s.smallest === null ? `up to ${about(s.largest)}` : `about ${about(s.smallest, 1)} to ${about(s.largest)}`;
+    : s.smallest === null ? `up to ${about(s.largest)}` : s.smallest === s.largest ? `about ${about(s.largest)}`
+      : `about ${about(s.smallest, 1)} to ${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
   return [
     table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,

@@ -105,7 +105,8 @@ function words({ stages, stage, field, inside, share }, kernel, stride) {
     `The field of a unit of ${STAGES[stage]} is ${num(size)} pixels a side, the next unit's lies ${jump} further on.`,
     (whole ? "It covers " : "It reaches beyond the border and covers ") + (share === "100.0" ? "the whole image." : `${share} % of the image.`),
     `The stem takes ${tenths(spent[0], 1e6)} million multiply-adds` + (stage ? ` of ${tenths(upto, 1e6)} million up to here.` : "."),
-    stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns are read by no unit.` : null,
+    stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns ${
+      stride - kernel === 1 ? "is" : "are"} read by no unit.` : null,
     map <= 3 ? `The map has shrunk to ${map}×${map} units.` : null,
   ].filter(Boolean).join(" ");
 }

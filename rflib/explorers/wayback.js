@@ -15,7 +15,7 @@ export function state({ layers: many, output, first, step, wrong, ...sizes }) {
   const numbers = {
     bounds: { step: many }, shown: Object.fromEntries(range(4).map((i) => [`layer ${i + 1}`, i < many])),
     output, step: Math.min(step, many), wrong, layers,
-    spans: places.map(span), widths: places.map(long),
+    spans: places.map(span), widths: places.map(long), reads: places.map((each) => each.length),
     forward: heads.map((head) => ({ size: phases(head, 1)[0].size, jump: jump(head) })),
     needs, astray, departs: astray.findIndex((each, i) => each !== needs[i]) + 1, phases: phases(layers, output),
   };
@@ -54,10 +54,7 @@ function words(s) {
   const n = s.layers.length, below = n - s.step, said = last(s.astray), needed_ = last(s.needs);
   let told = `${units(s.output)} of layer ${n} ${s.output === 1 ? "is" : "are"} wanted. How many does that take of ${place(n - 1)}?`;
   if (s.step) {
-    told = `${units(s.widths[below + 1])} of layer ${below + 1} ${s.widths[below + 1] === 1 ? "takes" : "take"} ${num(s.widths[below])} of ${place(below)}`;
-    const nothing = s.widths[below + 1] && !s.widths[below];
-    told += nothing ? ": no unit writes there, as the stride is wider than the kernel."
-      : s.layers[below].transposed || !s.widths[below + 1] ? "." : `: ${sum(s, below)}.`;
+    told = stepped(s, below);
   }
   if (s.step === n) told += meeting(s);
   if (!s.wrong) return told;
@@ -65,6 +62,15 @@ function words(s) {
   const there = `${num(s.astray[s.departs - 1])}, not ${num(s.needs[s.departs - 1])}`;
   const end = s.departs === n ? "" : said === needed_ ? `, though it ends at ${num(said)} by chance` : `, and ends at ${num(said)}, not ${num(needed_)}`;
   return told + ` The wrong way round departs at layer ${s.departs} (${there})${end}.`;
+}
+// The step from layer below + 1 down to what it reads.
+function stepped(s, below) {
+  const above = s.widths[below + 1], wide = s.widths[below], read = s.reads[below];
+  if (!above) return `Nothing of ${place(below + 1)} is needed, and so nothing of ${place(below)}.`;
+  const told = `${units(above)} of layer ${below + 1} ${above === 1 ? "takes" : "take"} ${num(wide)} of ${place(below)}`;
+  if (!wide) return `${told}: no unit writes there, as the stride is wider than the kernel.`;
+  return `${told}${s.layers[below].transposed ? "" : `: ${sum(s, below)}`}.` +
+    (read === wide ? "" : ` It has holes: ${num(read)} of these ${num(wide)} are read.`);
 }
 const sum = (s, below) => `${s.layers[below].stride}·(${num(s.widths[below + 1])} − 1) + ${s.layers[below].kernel} = ${num(s.widths[below])}`;
 const forwards = (s) => (s.output > 1 ? `${num(last(s.forward).size)} + ${s.output - 1}·${num(last(s.forward).jump)} = ` : "r = ") + num(last(s.needs));
@@ -122,11 +128,12 @@ function cells(places, { unit, first, start, y }, rule, top) {
     : rule && i >= rule.moves ? { fill: color.greenSoft, stroke: color.green, ink: color.ink }
       : { fill: color.soft, stroke: color.accent, ink: color.ink });
   if (unit < 5) {
-    // Too many for cells of their own: one band for the moves, one for the last window.
+    // Too many for cells of their own: one band for the moves, one for the last window. A thin one says how many it holds.
     const cut = rule ? Math.max(rule.moves, 0) : all;
     for (const [from, to] of [[0, cut], [cut, all]]) {
       if (to > from) out.append(rect(start + from * unit, y, Math.max((to - from) * unit, 2), HIGH, { fill: look(from).fill, stroke: look(from).stroke }));
     }
+    if (all * unit < 24) out.append(text(start + all * unit + 8, y + 15, count(all, "unit"), { size: 12, fill: color.muted }));
   } else {
     for (const i of range(all)) {
       const { ink, ...colors } = look(i), x = start + i * unit, here = read.has(first + i);
@@ -136,7 +143,7 @@ function cells(places, { unit, first, start, y }, rule, top) {
       }
     }
   }
-  if (rule) {
+  if (rule && all * unit >= 24) {
     out.append(brace(start, rule.moves * unit, y, `${rule.stride}·${num(rule.count)}`, color.accent),
       brace(start + rule.moves * unit, rule.kernel * unit, y, rule.kernel, color.green));
   }
@@ -179,21 +186,22 @@ function backwards(s, level, y, reached, now) {
     const [from, to] = s.spans[n];
     return [...out, text(0, y + 22, `wanted: ${from === to ? from : `${from} to ${to}`}`, small), text(0, y + 38, `= ${s.output}`, { weight: 700 })];
   }
-  if (!reached) return [...out, text(0, y + 22, "?", { ...small, fill: color.muted })];
   const above = s.widths[level + 1], { kernel, stride, transposed } = s.layers[level];
+  out.push(text(0, y - 17, `${transposed ? "transposed " : "window "}${kernel}/${stride} ↓`, { ...small, fill: color.muted }));
+  if (!reached) return [...out, text(0, y + 22, "?", { ...small, fill: color.muted })];
   let rule = `${stride}·(${num(above)} − 1) + ${kernel}`;
   if (transposed && above) {
     const [from, to] = s.spans[level + 1];
     rule = from === to ? `unit ${from} reads` : `${from} to ${to} read`;
   }
-  out.push(text(0, y - 17, `${transposed ? "transposed " : "window "}${kernel}/${stride} ↓`, { ...small, fill: color.muted }));
   const [from, to] = s.spans[level], where = !transposed || from === undefined ? "" : from === to ? ` (unit ${from})` : ` (${from} to ${to})`;
   return [...out, above ? text(0, y + 22, rule, small) : "", text(0, y + 38, `= ${num(s.widths[level])}${where}`, { weight: 700 })];
 }
-// Right of a row: the forward ledger, and beside it the walk that goes wrong.
+// Right of a row: the forward ledger, which waits until the walk is down, and beside it the walk that goes wrong.
 function ledger(s, level, y, width) {
   const { size, jump } = level ? s.forward[level - 1] : { size: 1, jump: "1" }, end = { size: 12, anchor: "end" };
-  const out = [text(width, y + 6, `r = ${num(size)}`, { ...end, fill: color.green, weight: 700 }), text(width, y + 22, `j = ${num(jump)}`, end)];
+  const [r, j] = s.step === s.layers.length ? [num(size), num(jump)] : ["?", "?"];
+  const out = [text(width, y + 6, `r = ${r}`, { ...end, fill: color.green, weight: 700 }), text(width, y + 22, `j = ${j}`, end)];
   if (!s.wrong) return out;
   const said = level ? s.astray[level - 1] : s.output, needs = level ? s.needs[level - 1] : s.output, off = said !== needs;
   const words = !off ? `wrong: ${num(said)}` : width < 520 ? `✗ ${num(said)}` : `✗ ${num(said)} ≠ ${num(needs)}`;
@@ -227,15 +235,15 @@ function drawn(out, { name, value, ink, parts, ghost }, middle, unit, y) {
 }
 
 function numbers(s) {
-  const n = s.layers.length, several = s.output > 1;
+  const n = s.layers.length, several = s.output > 1, hidden = (value) => (s.step === n ? value : "?");
   const rows = s.layers.map(({ kernel, stride, transposed }, i) => [
-    String(i + 1), `${kernel}/${stride}${transposed ? " T" : ""}`, s.forward[i].size, num(s.forward[i].jump),
-    ...(several ? [s.needs[i]] : []), i >= n - s.step ? s.widths[i] : "?",
+    String(i + 1), `${kernel}/${stride}${transposed ? " T" : ""}`, hidden(s.forward[i].size), hidden(num(s.forward[i].jump)),
+    ...(several ? [hidden(s.needs[i])] : []), i >= n - s.step ? s.widths[i] : "?",
     ...(s.wrong ? [`${s.astray[i] === s.needs[i] ? "" : "✗ "}${num(s.astray[i])}`] : [])]);
   const ledger = table({ caption: `Forwards down, backwards up${plain(s) ? "" : "; T: transposed"}`, rows,
     head: ["layer", "k/s", "r", "j", ...(several ? [plain(s) ? `r + ${s.output - 1}j` : `for ${s.output}`] : []), "needs", ...(s.wrong ? ["wrong"] : [])] });
   if (s.phases.length < 2) return ledger;
-  return [ledger, table({ caption: `${s.output === 1 ? "One output needs" : `${s.output} outputs need`}, by the place where they stand`, head: ["inputs", "share of places", "first seen at output"],
+  return [ledger, table({ caption: `${s.output === 1 ? "One output needs, by the place where it stands" : `${s.output} outputs need, by the place where they stand`}`, head: ["inputs", "share of places", "first seen at output"],
     rows: s.phases.map(({ size, share, first }) => [size, share, first]) })];
 }
 

@@ -31,10 +31,21 @@ def test_padding_moves_the_field_by_a_pixel_a_step_and_never_its_size(network, s
 def test_a_unit_at_the_border_says_what_it_misses():
     assert state(stage=4, row=0, column=3)["sentence"] == (
         "Unit 0, 3 of layer4 reads rows −217 to 217 and columns −121 to 313: 435×435 pixels, "
-        "whatever the padding. Only 218×224 of them lie inside the image, 25.8 %; "
-        "the others are padding."
+        "whatever the padding. Of these it reads 218×224 pixels of the image, 25.8 %; "
+        "the rest lies outside it."
     )
     assert state()["sentence"].endswith("All of them lie inside the image.")
+
+
+def test_a_row_that_no_window_reaches_is_not_called_padding():
+    # (224 - 7) // 2 + 1 = 109 windows without padding: the last one ends at pixel 2*108 + 6 = 222.
+    found = state(network=50, stage=4, row=6, column=3, padding=0)
+    assert (found["readRows"], found["readColumns"]) == ([0, 222], [0, 222])
+    assert found["rows"][1] > 223
+    assert found["sentence"].endswith(
+        "Of these it reads 223×223 pixels of the image, 27.3 %; the rest lies outside it or in "
+        "row 223 and column 223, which no window reaches."
+    )
 
 
 def test_a_unit_beyond_the_map_is_the_last_one():

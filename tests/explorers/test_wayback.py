@@ -78,6 +78,7 @@ def test_every_width_and_phase_is_that_of_sets_of_indices():
         numbers = net(*layers, first=first, output=output)
         maps = read(layers, range(first, first + output))
         assert numbers["widths"] == [width(units) for units in maps]
+        assert numbers["reads"] == [len(units) for units in maps]
         assert numbers["spans"] == [[min(units), max(units)] if units else [] for units in maps]
         period = prod(s for _, s, up in layers if up)
         sizes = [width(read(layers, range(a, a + output))[0]) for a in range(period)]
@@ -90,6 +91,21 @@ def test_every_width_and_phase_is_that_of_sets_of_indices():
             for size in sorted(set(sizes), reverse=True)
         ]
         assert numbers["needs"][-1] == max(sizes)
+
+
+def test_a_width_with_holes_says_so():
+    numbers = net((2, 4), (3, 1), output=4)
+    assert (numbers["widths"], numbers["reads"]) == ([22, 6, 4], [12, 6, 4])
+    assert "= 22. It has holes: 12 of these 22 are read." in numbers["sentence"]
+    assert "holes" not in net((3, 2), (3, 1), output=4)["sentence"]
+
+
+def test_an_output_that_nobody_writes_needs_nothing():
+    numbers = net((3, 1), (2, 3, True), first=2, output=1)
+    assert numbers["widths"] == [0, 0, 1]
+    assert numbers["sentence"].startswith(
+        "Nothing of layer 1 is needed, and so nothing of the input."
+    )
 
 
 def test_a_step_beyond_the_last_layer_is_the_last_step():
