@@ -1,8 +1,8 @@
-// The probe lab. What the numbers in the data mean, and how they are laid out, is told at the top of _probelab.py.
+// The probe lab. The top of _probelab.py tells what the data mean and how they are laid out.
 const KERNELS = [1, 3, 5, 7], DEPTHS = [22, 46, 70, 94], IMAGES = [16, 32, 48], FAR_IMAGE = 256, BLOCKS = 16;
 const POOLS = ["none", "average first", "max first", "average last", "max last"];
 const OFFSET = 20000, INF = 255, TWELFTHS = 12;
-const NET = "left in the network", POOL = "2×2 pool";
+const NET = "left in the network";
 
 // Raw deflate (RFC 1951) at once: the browser's own DecompressionStream would keep the first picture waiting.
 function inflate(input) {
@@ -213,7 +213,7 @@ export function state({ data, live, ...controls }) {
   const { box, count, infinite, largest, smallest } = reading;
   return {
     sentence: [verdict(truth, box), ...reasons(net, truth, reading)].join(" "),
-    shown: { [NET]: !net.far, [POOL]: !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
+    shown: { [NET]: !net.far, "2×2 pool": !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
     source, depth: net.depth, image: net.image, size: truth.size, field: truth.field, clipped: truth.clipped, expected: truth.read ** 2,
     box, count, infinite, largest, smallest, [MAP]: reading.picture, [NETWORK]: net,
   };
@@ -374,8 +374,7 @@ const half = (twice) => (twice % 2 ? (twice - 1) / 2 + ".5" : String(twice / 2))
 function numbers(s) {
   const [top, bottom, left, right] = s.box ?? [], inside = String(s.field) === String(s.clipped) ? "" : `, in the picture ${between(s.clipped)}`;
   const range = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
-    : s.smallest === null ? `up to ${about(s.largest)}` : s.smallest === s.largest ? `about ${about(s.largest)}`
-      : `about ${about(s.smallest, 1)} to ${about(s.largest)}`;
+    : s.smallest === null ? `up to ${about(s.largest)}` : `about ${s.smallest < s.largest ? about(s.smallest, 1) + " to " : ""}${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
   return [
     table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,
