@@ -334,7 +334,7 @@ function legend(s, low, high, lost, x, y, wide) {
 function netInWords({ depth, kernel, activation, norm, pool, weights, number }, width) {
   const layer = [`conv ${kernel} × ${kernel}`, norm === "none" ? null : `batch-norm (${norm === "train" ? "training" : "eval"})`,
     activation === "relu" ? "ReLU" : null].filter(Boolean).join(" + ");
-  const kind = pool.split(" ")[0] === "max" ? "max-pool" : "average-pool", many = (n) => (n > 1 ? `${n} × (${layer})` : layer);
+  const kind = pool.startsWith("max") ? "max-pool" : "average-pool", many = (n) => (n > 1 ? `${n} × (${layer})` : layer);
   const parts = pool === "none" ? [many(depth)] : pool.endsWith("last") || depth === 1 ? [many(depth), kind] : [layer, kind, many(depth - 1)];
   const values = { ones: "weights all 1", normalised: `weights 1/${kernel * kernel}`, random: "random weights" }[weights];
   const lines = [""];
