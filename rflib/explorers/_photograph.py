@@ -29,7 +29,9 @@ def state(network: int, stage: int, row: int, column: int, padding: int) -> Stat
     """What the figure shows; stage: 0 is the stem, 4 is layer4; row, column: of its map.
 
     rows, columns: first and last pixel of the unit's field; readRows, readColumns: of what the unit
-    reads of the image. part: how much of the field's area that is, in percent.
+    reads of the image. part: how much of the field's area that is, in percent. centre: the row and
+    column in the middle of the field; looks: the centres of the first and the last unit of the map.
+    (All kernels are odd, so each centre is a pixel.)
     """
     layers = _layers(network, stage, padding)
     size, jump, units = _sizes(network, stage, padding)
@@ -48,6 +50,8 @@ def state(network: int, stage: int, row: int, column: int, padding: int) -> Stat
         "jump": jump,
         "units": units,
         "reach": [field_and_inside(layers, unit)[0][end] for unit, end in ((0, 0), (units - 1, 1))],
+        "looks": [sum(field_and_inside(layers, unit)[0]) // 2 for unit in (0, units - 1)],
+        "centre": [sum(rows) // 2, sum(columns) // 2],
         "rows": rows,
         "columns": columns,
         "readRows": read_rows,
@@ -81,8 +85,8 @@ def _field(network: int, stage: int, padding: int, unit: int) -> tuple[list[int]
 def _sentence(now: dict[str, Any]) -> str:
     size, rows, columns = now["size"], now["rows"], now["columns"]
     said = (
-        f"Unit {now['row']}, {now['column']} of {STAGES[now['stage']]} reads rows {_span(rows)} "
-        f"and columns {_span(columns)}: {size}×{size} pixels, whatever the padding."
+        f"The field of unit {now['row']}, {now['column']} of {STAGES[now['stage']]} has rows "
+        f"{_span(rows)} and columns {_span(columns)}: {size}×{size} pixels, whatever the padding."
     )
     if (now["readRows"], now["readColumns"]) == (rows, columns):
         return f"{said} All of them lie inside the image."
@@ -98,8 +102,8 @@ def _sentence(now: dict[str, Any]) -> str:
     ]
     over = f" or in {' and '.join(missed)}, which no window reaches" if missed else ""
     return (
-        f"{said} Of these it reads {height}×{width} pixels of the image, {now['part']} %; "
-        f"the rest lies outside it{over}."
+        f"{said} Of these it reads {height}×{width}, {now['part']} %; "
+        f"the rest lies outside the image{over}."
     )
 
 

@@ -24,6 +24,7 @@ function region(layers, unit, maps) {
   }
   return [first, last];
 }
+const centreOf = ([first, last]) => (first + last) / 2; // a pixel, as all kernels are odd
 const length = ([first, last]) => last - first + 1;
 const tenths = (value, unit) => {
   const t = Math.floor((20 * value + unit) / (2 * unit));
@@ -45,6 +46,7 @@ export function state({ network, stage, row, column, padding, data }) {
   const readRows = region(layers, row, maps), readColumns = region(layers, column, maps);
   const now = { network, stage, row, column, padding, size, jump, units,
     reach: [region(layers, 0)[0], region(layers, units - 1)[1]],
+    looks: [region(layers, 0), region(layers, units - 1)].map(centreOf), centre: [rows, columns].map(centreOf),
     rows, columns, readRows, readColumns,
     part: tenths(100 * length(readRows) * length(readColumns), size ** 2),
     bounds: { row: units - 1, column: units - 1 } };
@@ -53,7 +55,7 @@ export function state({ network, stage, row, column, padding, data }) {
 }
 
 function words({ row, column, stage, size, rows, columns, readRows, readColumns, part }) {
-  const said = `Unit ${row}, ${column} of ${STAGES[stage]} reads rows ${span(rows)} and columns ${span(columns)}: ` +
+  const said = `The field of unit ${row}, ${column} of ${STAGES[stage]} has rows ${span(rows)} and columns ${span(columns)}: ` +
     `${size}×${size} pixels, whatever the padding.`;
   const height = length(readRows), width = length(readColumns);
   if (height === size && width === size) return `${said} All of them lie inside the image.`;
@@ -61,7 +63,7 @@ function words({ row, column, stage, size, rows, columns, readRows, readColumns,
   const missed = [["row", rows, readRows], ["column", columns, readColumns]]
     .filter(([, field, read]) => read[1] < Math.min(field[1], IMAGE - 1)).map(([axis, , read]) => `${axis} ${read[1] + 1}`);
   const over = missed.length ? ` or in ${missed.join(" and ")}, which no window reaches` : "";
-  return `${said} Of these it reads ${height}×${width} pixels of the image, ${part} %; the rest lies outside it${over}.`;
+  return `${said} Of these it reads ${height}×${width}, ${part} %; the rest lies outside the image${over}.`;
 }
 
 // The view has room for every unit's field, so that the photograph stays where it is while the box moves.
@@ -125,9 +127,10 @@ function hatch(x0, y0, x1, y1, step) {
   return d;
 }
 
-const numbers = (s) => table({ caption: `ResNet-${s.network}, ${STAGES[s.stage]}: ${s.units}×${s.units} units; r = ${s.size}, j = ${s.jump}`,
-  head: ["axis", "first", "last", "read of the image"],
-  rows: [["rows", ...s.rows.map(signed), span(s.readRows)], ["columns", ...s.columns.map(signed), span(s.readColumns)]] });
+const numbers = (s) => table({ caption: `ResNet-${s.network}, ${STAGES[s.stage]}: r = ${s.size}, j = ${s.jump}; ${s.units}×${s.units} units look at ${span(s.looks)}`,
+  head: ["axis", "first", "centre", "last", "read of the image"],
+  rows: [["rows", s.rows, s.centre[0], s.readRows], ["columns", s.columns, s.centre[1], s.readColumns]]
+    .map(([axis, [first, last], centre, read]) => [axis, ...[first, centre, last].map(signed), span(read)]) });
 const signed = (value) => String(value).replace("-", "−");
 
 // A click on the photograph chooses the unit whose field has its middle nearest.

@@ -30,9 +30,9 @@ def test_padding_moves_the_field_by_a_pixel_a_step_and_never_its_size(network, s
 
 def test_a_unit_at_the_border_says_what_it_misses():
     assert state(stage=4, row=0, column=3)["sentence"] == (
-        "Unit 0, 3 of layer4 reads rows −217 to 217 and columns −121 to 313: 435×435 pixels, "
-        "whatever the padding. Of these it reads 218×224 pixels of the image, 25.8 %; "
-        "the rest lies outside it."
+        "The field of unit 0, 3 of layer4 has rows −217 to 217 and columns −121 to 313: 435×435 "
+        "pixels, whatever the padding. Of these it reads 218×224, 25.8 %; the rest lies "
+        "outside the image."
     )
     assert state()["sentence"].endswith("All of them lie inside the image.")
 
@@ -43,9 +43,19 @@ def test_a_row_that_no_window_reaches_is_not_called_padding():
     assert (found["readRows"], found["readColumns"]) == ([0, 222], [0, 222])
     assert found["rows"][1] > 223
     assert found["sentence"].endswith(
-        "Of these it reads 223×223 pixels of the image, 27.3 %; the rest lies outside it or in "
+        "Of these it reads 223×223, 27.3 %; the rest lies outside the image or in "
         "row 223 and column 223, which no window reaches."
     )
+
+
+def test_it_says_where_units_look():
+    found = state(stage=4, row=3, column=0)
+    assert (found["looks"], found["centre"]) == ([0, 192], [96, 0])
+    for network, stage, padding in ((18, 0, 0), (50, 2, 5), (18, 3, 6)):
+        found = state(network=network, stage=stage, row=1, column=2, padding=padding)
+        for at, side in zip(found["centre"], ("rows", "columns"), strict=True):
+            assert 2 * at == sum(found[side])
+        assert found["looks"][1] - found["looks"][0] == (found["units"] - 1) * found["jump"]
 
 
 def test_a_unit_beyond_the_map_is_the_last_one():
