@@ -341,7 +341,7 @@ layer1 43, layer2 99, layer3 211, layer4 435 pixels a side. layer4 reaches beyon
             _draw_field(panel, box, 0)
             panel.set_title(f"{name}: {sizes[name]}")
         panels[-1].set_axis_off()
-        words = "box: what one\nunit reads\n\nhatched: outside\nthe image"
+        words = "box: the field\nof one unit\n\nhatched: outside\nthe image"
         panels[-1].text(0, 0.98, words, va="top")
     outside = [name for name, box in boxes.items() if any(_beyond(ends) for ends in box)]
     alt = (

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from rflib.explorers.base import Choice, Control, Figure, Slider, State, build
-from rflib.explorers.stages import IMAGE, length, tenths
+from rflib.explorers.stages import IMAGE, length, part, tenths
 from rflib.figures import photograph_data
 
 
@@ -110,16 +110,16 @@ def _sentence(now: dict[str, Any], size: int, everything: bool) -> str:
         f"Unit {now['row']}, {now['column']} of {now['label']} has a field of "
         f"{size:,}×{size:,} pixels."
     ]
-    part = "the whole image" if everything else f"{now['share']} % of the image"
+    covered = "the whole image" if everything else part(now["share"])
     around = zip(now["over"], ("above", "below", "on the left", "on the right"), strict=True)
     sides = [(over, side) for over, side in around if over]
     if sides:
         said.append(
-            f"It covers {part} and hangs over it, by {_listed(sides)}: "
+            f"It covers {covered} and hangs over it, by {_listed(sides)}: "
             f"{now['beyond']} % of it is not in the image."
         )
     else:
-        said.append(f"It covers {part} and hangs over no border.")
+        said.append(f"It covers {covered} and hangs over no border.")
     if now["through"]:
         said.append(f"Strictly it depends on every pixel, through {now['through']}.")
     return " ".join(said)

@@ -483,7 +483,7 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
     if net.norm == "train" and reading.box:
         return [
             "Batch-norm in training mode takes mean and variance over the whole picture:"
-            " every pixel of it changes every unit."
+            " every pixel that the first layer reads changes every unit."
         ]
     if reading.box is None:
         return ["A ReLU that is off stands in every path: a dead gradient is not an empty field."]
@@ -495,22 +495,23 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
     if net.far and lost:
         fate = "the set loses its corners, the box survives" if whole else "the box shrinks"
         reasons.append(f"{_pixels(lost)} of the field underflowed to 0 in float32: {fate}.")
-    cut = net.activation == "relu" and net.weights == "random"
+    blocked = []
     if net.pool.startswith("max"):
-        toll = f": {_pixels(lost)} of the field lost" if lost and not cut else ""
-        reasons.append(f"Max-pool passes the gradient to the winner of each window alone{toll}.")
-    if cut and lost:
-        fate = f"{_pixels(lost)} of the field lost"
-        if whole:
-            fate = f"the box survives, {_pixels(lost)} inside do not"
-        as_well = " either" if net.pool.startswith("max") else ""
-        reasons.append(f"ReLUs that are off pass nothing{as_well}: {fate}.")
+        blocked.append("Max-pool passes the gradient to the winner of each window alone")
+    if lost and net.activation == "relu" and net.weights == "random":
+        blocked.append("ReLUs that are off pass nothing")
+    if blocked:
+        together = "together " if len(blocked) > 1 else ""
+        survives = ", though the box survives" if whole else ""
+        fate = f": {together}{_pixels(lost)} of the field lost{survives}" if lost else ""
+        reasons.append(f"{', and '.join(blocked)}{fate}.")
     if expected.clipped != expected.field:
         place = "The unit stands in the corner, and the" if net.unit == "corner" else "The"
         part = f"{expected.clipped.size} × {expected.clipped.size}"
-        reasons.append(
-            f"{place} picture's border cuts the field to {part}: nothing in the gradient says so."
-        )
+        top, bottom, left, right = reading.box
+        touches = min(top, left) == 0 or max(bottom, right) == net.image - 1
+        sign = "only that the box touches the border" if touches else "nothing in the gradient"
+        reasons.append(f"{place} picture's border cuts the field to {part}: {sign} says so.")
     if expected.read < expected.clipped.size:
         reasons.append("The stride steps over pixels inside the box.")
     return reasons or ["Nothing is switched off, cut or lost."]

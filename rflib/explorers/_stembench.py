@@ -10,7 +10,7 @@ from typing import Any
 
 from rflib import networks
 from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch, build
-from rflib.explorers.stages import IMAGE, STAGES, field_and_inside, length, tenths
+from rflib.explorers.stages import IMAGE, STAGES, field_and_inside, length, part, tenths
 from rflib.figures import photograph_data
 
 LABELS = {
@@ -103,8 +103,8 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
         f"the next unit's lies {at['jump']} further on."
     ]
     inside = now["inside"] == now["field"]
-    covers = "It covers" if inside else "It reaches beyond the border and covers"
-    said.append(f"{covers} {_part(now['share'])}.")
+    spans = "It spans" if inside else "It reaches beyond the border and spans"
+    said.append(f"{spans} {part(now['share'])}.")
     spent = [each["products"] for each in now["stages"]]
     upto = sum(spent[: now["stage"] + 1])
     stem = f"The stem takes {tenths(spent[0], 10**6)} million multiply-adds"
@@ -119,10 +119,6 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     if at["map"] <= 3:
         said.append(f"The map has shrunk to {at['map']}×{at['map']} units.")
     return " ".join(said)
-
-
-def _part(share: str) -> str:
-    return "the whole image" if share == "100.0" else f"{share} % of the image"
 
 
 def stembench(**initial: Any) -> Figure:

@@ -94,6 +94,9 @@ def _needed(stack: list[rflib.Layer], first: int, output: int) -> list[Runs]:
 def _sentence(numbers: State) -> str:
     layers, step = len(numbers["layers"]), numbers["step"]
     words = _asked(numbers) if step == 0 else _stepped(numbers, layers - step)
+    span = numbers["spans"][layers - step]
+    if step and span and span[0] < 0:
+        words += " Positions below 0 lie before the map: the figure counts as if no map had an end."
     if step == layers:
         words += _meeting(numbers)
     if numbers["wrong"]:

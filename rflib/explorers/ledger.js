@@ -162,7 +162,7 @@ function cone(out, rows, X, unit, y) {
   for (let level = n; level >= 0; level--) {
     const lit = level ? { fill: HUES[level - 1], stroke: color.ink } : { fill: color.soft, stroke: color.accent, band: color.accent };
     out.push(row(places[level], (u) => at(level, u), 2 * half(level), jumps[level] * unit, top(level), high, lit));
-    out.push(...named(top(level) + 4, level ? `layer ${level}` : "input", level ? `jump ${num(jumps[level])}` : count(last(rows).size, "pixel"), color.ink));
+    out.push(...named(top(level) + 4, level ? `layer ${level}` : "input", level ? `jump ${num(jumps[level])}` : X(0) < 70 ? `${num(last(rows).size)} px` : count(last(rows).size, "pixel"), color.ink));
   }
   return top(0) + high;
 }

@@ -36,7 +36,7 @@ export function state({ network, stage, row, column, data }) {
 const listed = (all) => (all.length > 1 ? `${all.slice(0, -1).join(", ")} and ${all.at(-1)}` : all[0]);
 
 function words({ row, column, label, share, beyond, over, through }, size, everything) {
-  const part = everything ? "the whole image" : `${share} % of the image`;
+  const part = everything || share === "100.0" ? "the whole image" : `${share === "0.0" ? "less than 0.1" : share} % of the image`;
   const sides = ["above", "below", "on the left", "on the right"].map((side, i) => [over[i], side]).filter(([n]) => n)
     .map(([n, side], i) => `${i ? num(n) : count(n, "pixel")} ${side}`);
   return [
@@ -135,7 +135,7 @@ function bars(s, width) {
       rect(left, y + 6, edge - left, step - 14, { fill: now ? color.accent : color.muted }),
       size > IMAGE ? [path(hatch(edge, y + 6, end, y + step - 8), { stroke: color.warm, "stroke-width": 1.2 }),
         rect(edge, y + 6, end - edge, step - 14, { fill: "none", stroke: now ? color.accent : color.muted, "stroke-width": 1.5 })] : null,
-      text(end + 5, y + 19, num(size), { weight: now ? 700 : 400, fill: now ? color.accent : color.ink,
+      text(end < X(IMAGE) && X(IMAGE) < end + 12 + textWidth(num(size)) ? X(IMAGE) + 5 : end + 5, y + 19, num(size), { weight: now ? 700 : 400, fill: now ? color.accent : color.ink,
         stroke: color.paper, "stroke-width": 3, "paint-order": "stroke" }),
       whole ? text(width, y + 19, "+ all", { size: 12, anchor: "end", weight: 700, fill: color.warm,
         stroke: color.paper, "stroke-width": 3, "paint-order": "stroke" }) : null));

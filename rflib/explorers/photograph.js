@@ -74,7 +74,7 @@ function draw(s, width) {
   const lens = wide ? Math.min(260, width - side - 28) : Math.min(width, 200), x = wide ? side + 28 : 0, y = wide ? 22 : side + 48;
   return canvas(width, wide ? side + 24 : y + lens + 4, s.sentence, scene(s, side),
     text(0, side + 17, "box: the field; hatched: outside the image" + (dotted(s) ? "; dots: units" : ""), { size: 12, fill: color.muted }),
-    text(x, y - 8, `what it sees: ${s.size}×${s.size} pixels`, { weight: 600 }), view(s, x, y, lens));
+    text(x, y - 8, `its field: ${s.size}×${s.size} pixels`, { weight: 600 }), view(s, x, y, lens));
 }
 
 const dotted = ({ units }) => units <= 16;

@@ -116,7 +116,7 @@ const wire = (drawing, s, { set }) => drawing.addEventListener("click", (event) 
 
 const numbers = (s) => [
   h("p", { class: "rf-note" }, `Filled: all that the unit of C reads. Dashed: what one unit (solid) reads of the map before it, ` +
-    `${s.kernel}×${s.kernel} at every step. Each layer is padded so that stride 1 keeps the size; the padding beyond the border is zeros, no part of the image.`),
+    `${s.kernel}×${s.kernel}${s.kernel > 1 ? ", less what lies beyond the border. Each layer is padded so that stride 1 keeps the size" : ""}.`),
   table({ caption: "What the unit of C reads, map by map", head: ["map", "rows", "columns", "patch", "uncut"],
     rows: [...s.maps].reverse().map((map) => [map.name, range(map.rows), range(map.columns), extent(map), `${map.full}×${map.full}`]) }),
 ];

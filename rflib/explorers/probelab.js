@@ -178,24 +178,23 @@ function verdict(truth, box) {
 function reasons(net, truth, { box, count, infinite }) {
   if (!box) return ["A ReLU that is off stands in every path: a dead gradient is not an empty field."];
   if (net.norm === "train") {
-    return ["Batch-norm in training mode takes mean and variance over the whole picture: every pixel of it changes every unit."];
+    return ["Batch-norm in training mode takes mean and variance over the whole picture: every pixel that the first layer reads changes every unit."];
   }
   const [first, last] = truth.clipped, whole = String(box) === String([first, last, first, last]), lost = truth.read ** 2 - count, said = [];
   if (infinite) said.push(`${pixels(infinite)} overflowed to inf in float32: inf is not 0, so the box survives, and the magnitudes do not.`);
   if (net.far && lost) {
     said.push(`${pixels(lost)} of the field underflowed to 0 in float32: ${whole ? "the set loses its corners, the box survives" : "the box shrinks"}.`);
   }
-  const cut = net.activation === "relu" && net.weights === "random";
-  if (net.pool.startsWith("max")) {
-    said.push(`Max-pool passes the gradient to the winner of each window alone${lost && !cut ? `: ${pixels(lost)} of the field lost` : ""}.`);
-  }
-  if (cut && lost) {
-    const fate = whole ? `the box survives, ${pixels(lost)} inside do not` : `${pixels(lost)} of the field lost`;
-    said.push(`ReLUs that are off pass nothing${net.pool.startsWith("max") ? " either" : ""}: ${fate}.`);
+  const blocked = [net.pool.startsWith("max") && "Max-pool passes the gradient to the winner of each window alone",
+    lost && net.activation === "relu" && net.weights === "random" && "ReLUs that are off pass nothing"].filter(Boolean);
+  if (blocked.length) {
+    const fate = `: ${blocked[1] ? "together " : ""}${pixels(lost)} of the field lost${whole ? ", though the box survives" : ""}`;
+    said.push(`${blocked.join(", and ")}${lost ? fate : ""}.`);
   }
   if (String(truth.clipped) !== String(truth.field)) {
-    const part = last - first + 1;
-    said.push(`${net.unit === "corner" ? "The unit stands in the corner, and the" : "The"} picture's border cuts the field to ${part} × ${part}: nothing in the gradient says so.`);
+    const part = last - first + 1, touches = Math.min(box[0], box[2]) === 0 || Math.max(box[1], box[3]) === net.image - 1;
+    said.push(`${net.unit === "corner" ? "The unit stands in the corner, and the" : "The"} picture's border cuts the field to ${
+      part} × ${part}: ${touches ? "only that the box touches the border says so" : "nothing in the gradient says so"}.`);
   }
   if (truth.read < last - first + 1) said.push("The stride steps over pixels inside the box.");
   return said.length ? said : ["Nothing is switched off, cut or lost."];

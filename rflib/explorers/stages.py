@@ -22,3 +22,9 @@ def tenths(value: int, unit: int) -> str:
     """value / unit to one decimal, half upwards, by whole numbers: the page does the same."""
     found = (20 * value + unit) // (2 * unit)
     return f"{found // 10:,}.{found % 10}"
+
+
+def part(share: str) -> str:
+    """A share of the image, in percent with one decimal, in words."""
+    words = {"100.0": "the whole image", "0.0": "less than 0.1 % of the image"}
+    return words.get(share, f"{share} % of the image")

@@ -103,7 +103,8 @@ function words({ stages, stage, field, inside, share }, kernel, stride) {
   const whole = field[0] === inside[0] && field[1] === inside[1];
   return [
     `The field of a unit of ${STAGES[stage]} is ${num(size)} pixels a side, the next unit's lies ${jump} further on.`,
-    (whole ? "It covers " : "It reaches beyond the border and covers ") + (share === "100.0" ? "the whole image." : `${share} % of the image.`),
+    (whole ? "It spans " : "It reaches beyond the border and spans ") +
+      (share === "100.0" ? "the whole image." : `${share === "0.0" ? "less than 0.1" : share} % of the image.`),
     `The stem takes ${tenths(spent[0], 1e6)} million multiply-adds` + (stage ? ` of ${tenths(upto, 1e6)} million up to here.` : "."),
     stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns ${
       stride - kernel === 1 ? "is" : "are"} read by no unit.` : null,
@@ -193,15 +194,16 @@ function hatch(x0, y0, x1, y1, step = 7) {
 }
 
 // Hard spaces: a unit stays with its number.
+const memory = (n) => (n < 1e5 ? `${tenths(n, 1e3)}\u00a0kB` : `${tenths(n, 1e6)}\u00a0MB`);
 const short = (n) => (n < 1e6 ? num(n) : n < 1e9 ? `${tenths(n, 1e6)}\u00a0M` : `${tenths(n, 1e9)}\u00a0G`);
 
 function numbers(s) {
   const rows = s.stages.map(({ size, jump, map, weights, products, values }, i) =>
-    [STAGES[i], size, jump, `${map}×${map}`, short(weights), short(products), `${tenths(4 * values, 1e6)}\u00a0MB`]);
+    [STAGES[i], size, jump, `${map}×${map}`, short(weights), short(products), memory(4 * values)]);
   return [
     table({ caption: "Each stage's own weights, multiply-adds (MACs) and memory of activations (float32), for one 224×224 image",
       head: ["stage", "r", "j", "map", "weights", "MACs", "memory"], rows, now: s.stage }),
-    h("p", { class: "rf-note" }, `Inside the image: ${s.share} % of its pixels. The whole field's area, r²: ${s.ratio} % of the image's.`),
+    h("p", { class: "rf-note" }, `Inside the image: ${s.share === "0.0" ? "less than 0.1" : s.share} % of its area. The whole field's area, r²: ${s.ratio} % of the image's.`),
   ];
 }
 

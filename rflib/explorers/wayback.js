@@ -56,6 +56,7 @@ function words(s) {
   if (s.step) {
     told = stepped(s, below);
   }
+  if (s.step && s.spans[below][0] < 0) told += " Positions below 0 lie before the map: the figure counts as if no map had an end.";
   if (s.step === n) told += meeting(s);
   if (!s.wrong) return told;
   if (!s.departs) return told + ` The wrong way round gives ${num(said)} as well, for this net.`;
@@ -204,7 +205,7 @@ function ledger(s, level, y, width) {
   const out = [text(width, y + 6, `r = ${r}`, { ...end, fill: color.green, weight: 700 }), text(width, y + 22, `j = ${j}`, end)];
   if (!s.wrong) return out;
   const said = level ? s.astray[level - 1] : s.output, needs = level ? s.needs[level - 1] : s.output, off = said !== needs;
-  const words = !off ? `wrong: ${num(said)}` : width < 520 ? `✗ ${num(said)}` : `✗ ${num(said)} ≠ ${num(needs)}`;
+  const words = !off ? `${width < 520 ? "✓" : "wrong:"} ${num(said)}` : width < 520 ? `✗ ${num(said)}` : `✗ ${num(said)} ≠ ${num(needs)}`;
   if (off && level === s.departs) out.push(rect(width - textWidth(words, 12) - 8, y + 25, textWidth(words, 12) + 8, 18, { fill: color.warmSoft, stroke: color.warm, rx: 3 }));
   return [...out, text(width - 3, y + 38, words, { ...end, fill: off ? color.warm : color.ink, weight: off ? 700 : 400 })];
 }
@@ -223,6 +224,7 @@ function phaseBar({ size, share }, s) {
 function drawn(out, { name, value, ink, parts, ghost }, middle, unit, y) {
   const all = parts.reduce((sum, [size]) => sum + size, 0);
   let x = middle - (all * unit) / 2;
+  if (value.includes("=") && textWidth(value, 12) > x - 6) value = value.slice(value.lastIndexOf("="));
   out.push(text(0, y + 6, name, { size: 12, fill: color.muted }), text(0, y + 21, value, { weight: 700, fill: ink, size: value.length > 14 ? 12 : 13 }));
   parts.forEach(([size, words], i) => {
     const wide = size * unit;

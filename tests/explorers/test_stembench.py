@@ -21,10 +21,10 @@ def test_the_menu_has_every_stem():
 def test_resnet_says():
     assert state(stage=3)["sentence"] == (
         "The field of a unit of layer3 is 211 pixels a side, the next unit's lies 16 further on. "
-        "It covers 88.7 % of the image. "
+        "It spans 88.7 % of the image. "
         "The stem takes 118.0 million multiply-adds of 1,402.5 million up to here."
     )
-    assert "reaches beyond the border and covers the whole image" in state()["sentence"]
+    assert "reaches beyond the border and spans the whole image" in state()["sentence"]
     assert "up to here" not in state(stage=0)["sentence"]
 
 
@@ -80,3 +80,9 @@ def test_a_chosen_stem_brings_its_own_kernel_stride_and_pool():
         harness.change(page, kernel=9)
         assert page.evaluate(read) == [9, 2, True]
         assert page.locator(".rf-picture").get_by_text("9×9/2 …").count() == 1
+
+
+def test_little_is_not_called_nothing():
+    assert (
+        "It spans less than 0.1 % of the image." in state(kernel=1, pool=False, stage=0)["sentence"]
+    )

@@ -111,3 +111,9 @@ def test_an_output_that_nobody_writes_needs_nothing():
 def test_a_step_beyond_the_last_layer_is_the_last_step():
     numbers = state(**(START | {"layers": 2, "step": 4}))
     assert numbers["step"] == numbers["bounds"]["step"] == 2
+
+
+def test_positions_before_the_map_are_said_in_words():
+    words = "Positions below 0 lie before the map"
+    assert words in net((3, 2, True), output=1, first=0)["sentence"]
+    assert words not in net((3, 2), output=1, first=0)["sentence"]
