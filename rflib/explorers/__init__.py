@@ -22,6 +22,7 @@ FIGURES = (
     "planes",
     "ledger",
     "wayback",
+    "coverage",
     "probelab",
     "stembench",
     "photograph",
