@@ -28,6 +28,7 @@ FIGURES = (
     "photograph",
     "branches",
     "networks",
+    "effective",
 )
 
 __all__ = ["FIGURES"]
