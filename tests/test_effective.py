@@ -189,47 +189,6 @@ def test_few_large_kernels_reach_further_than_many_small_ones() -> None:
     assert large.side(0.95)[0] > 2 * small.side(0.95)[0]
 
 
-def smooth(x: torch.Tensor) -> torch.Tensor:
-    """A task for which far pixels count, scaled to a variance of 1."""
-    return 13 * F.avg_pool2d(x, 13, 1)
-
-
-def edges(x: torch.Tensor) -> torch.Tensor:
-    """A task for which the nearest pixels are enough."""
-    return 3 * F.avg_pool2d(x[:, :, 5:-5, 5:-5], 3, 1)
-
-
-def trained(target: Any, steps: int = 400) -> nn.Module:
-    """Eight layers of 3 x 3, after so many steps towards the target, on noise."""
-    torch.manual_seed(0)
-    layers: list[nn.Module] = []
-    for i in range(8):
-        layers += [nn.Conv2d(16 if i else 1, 16, 3), nn.ReLU()]
-    net = stack(*layers, nn.Conv2d(16, 1, 1))
-    if target is None:
-        return net
-    optimizer = torch.optim.Adam(net.parameters())
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    for _ in range(steps):
-        x = torch.randn(16, 1, 32, 32)
-        loss = F.mse_loss(net(x), target(x[:, :, 2:-2, 2:-2]))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
-    return net
-
-
-@pytest.mark.slow
-def test_training_widens_it_or_narrows_it_as_the_task_asks() -> None:
-    """The theoretical field stays 17 x 17: what is learned is how much of it counts."""
-    before, wide, narrow = (effective(trained(task), samples=64) for task in (None, smooth, edges))
-    assert before.theoretical == wide.theoretical == narrow.theoretical == (17, 17)
-    assert narrow.side(0.95) == (3, 3)
-    assert narrow.area(0.95) < before.area(0.95) / 3
-    assert wide.area(0.95) > before.area(0.95) * 1.2
-
-
 def test_the_square_of_random_weights_is_one_box_per_layer() -> None:
     """E w w' = 0 for two weights, so E g**2 is the sum over paths. Over all signs, it is exact.
 
