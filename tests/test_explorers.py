@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from itertools import islice, product
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -307,3 +308,15 @@ def test_a_start_beyond_its_bound_is_taken_to_the_bound() -> None:
 def test_an_unknown_figure_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no figure 'cones'; it has cone, planes"):
         rflib.explorers.cones  # noqa: B018
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_reference_tells_readers_of_every_figure(name: str) -> None:
+    page = Path(__file__).parents[1] / "chapters" / "api.md"
+    assert f".. autofunction:: rflib.explorers.{name}\n" in page.read_text(encoding="utf-8")
+    words = getattr(rflib.explorers, name).__doc__ or ""
+    assert ">>> " in words
+    assert "ValueError" in words
+    for control in harness.part(name).CONTROLS:
+        start = control.name.rstrip("0123456789")
+        assert start in words or (control.label or control.name) in words, control.name

@@ -133,6 +133,13 @@ def _listed(sides: list[tuple[int, str]]) -> str:
 
 
 def networks(**initial: Any) -> Figure:
-    """Networks in practice. Controls: network, stage, row, column."""
+    """Networks in practice on a photograph of 224 pixels; `initial` sets the controls.
+
+    Controls: network (a name of the menu, as of `rflib.networks.NAMES`), stage (1 and up) and the
+    unit's row and column. ValueError for a value that a control cannot take.
+
+    >>> networks(network="vgg16", stage=5).drawing.numbers["stages"][4]["size"]
+    212
+    """
     data = {"photograph": photograph_data(), "networks": networks_data()}
     return build("networks", CONTROLS, state, initial, data=data)

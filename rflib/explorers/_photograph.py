@@ -112,5 +112,12 @@ def _span(ends: list[int]) -> str:
 
 
 def photograph(**initial: Any) -> Figure:
-    """The photograph. Controls: network, stage, row, column, padding."""
+    """The field of one unit of a ResNet as a box on a photograph; `initial` sets the controls.
+
+    Controls: network (18 or 50), padding of the first layer (0-6), stage (0, the stem, to 4), and
+    row and column of the unit on its map. ValueError for a value that a control cannot take.
+
+    >>> photograph(stage=4, row=3, column=3).drawing.numbers["centre"]
+    [96, 96]
+    """
     return build("photograph", CONTROLS, state, initial, data=photograph_data())
