@@ -106,10 +106,10 @@ def marked(bundle: Path, names: dict[str, Any]) -> dict[str, checker.Report]:
 @pytest.mark.parametrize("name", NAMES)
 def test_any_secret_gives_a_well_posed_assignment(name: str) -> None:
     # Each `draw` asserts what makes its questions as hard as they should be.
-    drawn = [release.numbers(name, f"secret {i}") for i in range(200)]
+    drawn = [release.numbers(name, f"secret {i}") for i in range(100)]
     assert len({frozenset(numbers) for numbers in drawn}) == 1
     assert drawn[:20] == [release.numbers(name, f"secret {i}") for i in range(20)]
-    assert len({repr(numbers) for numbers in drawn}) > 190
+    assert len({repr(numbers) for numbers in drawn}) > 95
 
 
 def positions(layers: list[tuple[int, int, int, int]], unit: int) -> list[int]:

@@ -353,7 +353,7 @@ def test_random_nets(net: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@settings(SLOW_FEW, max_examples=1000)
+@settings(SLOW_FEW, max_examples=700)
 @given(net=st.one_of(torch_net(modes=True), torch_net(axes=3, max_layers=3)), data=st.data())
 def test_many_random_nets(net: Any, data: st.DataObject) -> None:
     largest = 10 if net.axes == 3 else 40

@@ -17,7 +17,7 @@ from visits import Visitor
 CONTROLS = (
     ".noUi-handle, select, .widget-toggle-buttons button, input[type=checkbox], .rflib button"
 )
-STEPS = 3  # as many values of a slider from its lowest up, then the highest
+STEPS = 2  # as many values of a slider from its lowest up, then the highest
 # Where a control has nothing to say in some state, the figure has to say so.
 ADMITS = re.compile(
     r"nothing (?:changes|to do)|no effect|stays the same|does not (?:matter|change)|unchanged", re.I
