@@ -87,9 +87,9 @@ def _sentence(now: dict[str, Any]) -> str:
     # To the first position leads one path alone, so the least is always 1.
     most = max(now["paths"])
     if most == 1:
-        said.append("To each position that is read leads one path.")
+        said.append("One path leads to each position that is read.")
     else:
-        said.append(f"Of the {now['total']} paths up to {most} lead to one position.")
+        said.append(f"Of the {now['total']} paths, up to {most} lead to one position.")
     return " ".join(said)
 
 

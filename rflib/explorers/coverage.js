@@ -33,7 +33,7 @@ function words({ size, read, shared, apart, hole, total, paths }) {
       : `The hull has ${size} positions, and ${read} of them are read. The first hole is at ${hole}.`,
     shared ? `The next unit reads ${shared} of these ${read} too.` : "The next unit reads none of these.",
     apart > 1 ? `All dilations are multiples of ${apart}: the network falls apart into ${apart}.` : "",
-    most === 1 ? "To each position that is read leads one path." : `Of the ${total} paths up to ${most} lead to one position.`,
+    most === 1 ? "One path leads to each position that is read." : `Of the ${total} paths, up to ${most} lead to one position.`,
   ].filter(Boolean).join(" ");
 }
 
@@ -110,7 +110,7 @@ const PRESSED = `border-color: ${color.accent}; box-shadow: inset 0 0 0 1px ${co
 const NETS = [["1, 2, 4", [1, 2, 4]], ["2, 2, 2", [2, 2, 2]], ["1, 2, 5", [1, 2, 5]], ["1, 3, 9", [1, 3, 9]], ["2, 3", [2, 3]],
   ["kernel 2: 1, 2, 4, 8", [1, 2, 4, 8], 2]];
 function extras({ layers }, set) {
-  return [h("span", { class: "rf-note" }, "dilations "), ...NETS.map(([name, dilations, kernel = 3]) => {
+  return [h("span", { class: "rf-note" }, "dilations\u2002"), ...NETS.map(([name, dilations, kernel = 3]) => {
     const here = dilations.length === layers.length && dilations.every((d, i) => layers[i].dilation === d && layers[i].kernel === kernel);
     return button(name, () => set({ layers: dilations.length,
       ...Object.fromEntries(dilations.flatMap((d, i) => [["k" + (i + 1), kernel], ["d" + (i + 1), d]])) }), { "aria-pressed": String(here), style: here ? PRESSED : null });
