@@ -57,7 +57,7 @@ serve: book  ## build, serve on http://127.0.0.1:8000 (PORT=...) and open the br
 
 # --- the tests -----------------------------------------------------------------------------------
 
-test: lint types fast doctests slow nbval site  ## everything: lint, types, rflib, notebooks, the built site in Chromium
+test: lint types fast doctests slow site  ## everything: lint, types, rflib, notebooks, the built site in Chromium
 	@printf '\nAll of it passed.\n'
 
 lint: .venv/.installed  ## ruff: rules and format
@@ -73,8 +73,8 @@ fast: .venv/.installed browser sandbox  ## the tests that take under a minute
 doctests: .venv/.installed  ## the examples in the docstrings of rflib
 	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
 
-slow: .venv/.installed browser sandbox  ## the slow tests that need no built book (but for nbval)
-	$(call step,slow tests,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal --ignore tests/test_colab.py tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+slow: .venv/.installed browser sandbox  ## the slow tests that need no built book, nbval among them
+	$(call step,slow tests and every notebook by nbval,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 nbval: .venv/.installed  ## run every notebook alone, as in Colab, and compare with its stored outputs
 	$(call step,notebooks by nbval against their stored outputs; each alone as in Colab,NO_SKIPS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/test_colab.py,where the new output is the right one: make execute and look at git diff)

@@ -13,7 +13,7 @@ from torch import Tensor
 import rflib
 
 FEW = settings(BASE, max_examples=60)
-MANY = settings(BASE, max_examples=1500)
+MANY = settings(BASE, max_examples=1000)
 
 
 def ends(indices: list[int]) -> tuple[int, int]:

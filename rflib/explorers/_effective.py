@@ -94,11 +94,12 @@ def _tenths(value: float) -> str:
 
 def _sentence(now: dict[str, Any]) -> str:
     size, width = now["size"], now["width"]
+    share = f"{now['share']} %"
     if width == size:
-        return f"All {size} positions of the theoretical field are needed for {now['share']} %."
+        return f"Only the whole field, {size} positions wide, holds {share} around its middle."
     middle = "the one in the middle holds" if width == 1 else f"the middle {width} hold"
     return (
-        f"Of the {size} positions of the theoretical field {middle} at least {now['share']} % of "
+        f"Of the {size} positions of the theoretical field's hull {middle} at least {share} of "
         f"the influence. That is {now['part']} % of the field."
     )
 

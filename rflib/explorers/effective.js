@@ -38,8 +38,8 @@ export function state({ layers, kernel, dilation, share, shortcut }) {
   const size = sizes[layers - 1], width = widths[layers - 1], part = tenths(100 * width, size);
   const sigma = Math.floor(10 * Math.sqrt((layers * dilation ** 2 * (kernel ** 2 - 1)) / (shortcut ? 24 : 12)) + 0.5);
   const middle = width === 1 ? "the one in the middle holds" : `the middle ${width} hold`;
-  return { sentence: width === size ? `All ${size} positions of the theoretical field are needed for ${share} %.`
-    : `Of the ${size} positions of the theoretical field ${middle} at least ${share} % of the influence. That is ${part} % of the field.`,
+  return { sentence: width === size ? `Only the whole field, ${size} positions wide, holds ${share} % around its middle.`
+    : `Of the ${size} positions of the theoretical field's hull ${middle} at least ${share} % of the influence. That is ${part} % of the field.`,
   layers, dilation, share, size, width, part, sigma: `${Math.floor(sigma / 10)}.${sigma % 10}`,
   profile: mass.map((each) => Math.floor((1000 * each) / most + 0.5)), sizes, widths };
 }
@@ -75,7 +75,7 @@ function growth(s, width) {
   const X = (n) => left + ((right - left) * n) / MOST, Y = (size) => base - ((base - top) * size) / most;
   const curve = (sizes) => sizes.map((size, i) => `${i ? "L" : "M"}${px(X(i + 1))},${px(Y(size))}`).join("");
   const tick = [5, 10, 20, 50, 100].find((each) => most / each <= 6) ?? 200;
-  const end = (sizes, words, ink) => text(right + 6, Y(sizes.at(-1)) + 4, words, { size: 12, weight: 700, fill: ink });
+  const end = (sizes, words, ink) => text(right + 9, Y(sizes.at(-1)) + 4, words, { size: 12, weight: 700, fill: ink });
   const dot = (sizes, ink) => svg("circle", { cx: px(X(s.layers)), cy: px(Y(sizes[s.layers - 1])), r: 4.5, fill: ink, stroke: color.paper, "stroke-width": 1.5 });
   return group({}, text(0, 12, "both, against the number of layers", { size: 12, fill: color.muted }),
     range(Math.floor(most / tick) + 1).map((i) => [line(left, Y(i * tick), right, Y(i * tick), { stroke: color.faint }),

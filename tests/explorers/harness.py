@@ -25,7 +25,7 @@ from rflib.explorers.base import Control, source
 
 # A grid up to this size is walked whole; of a larger one `settings` says what is walked.
 WHOLE = int(os.environ.get("WHOLE", "30000"))
-SAMPLE = int(os.environ.get("SAMPLE", "1000"))
+SAMPLE = int(os.environ.get("SAMPLE", "700"))
 
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
 <title>{name}</title>
