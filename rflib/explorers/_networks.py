@@ -82,7 +82,7 @@ def state(network: str, stage: int, row: int, column: int) -> State:
         "code": f'{entry["code"]}["{path}"]',
         "bounds": {"stage": len(entry["stages"]), "row": units - 1, "column": units - 1},
     }
-    return {"sentence": _sentence(numbers, size, area == IMAGE**2), **numbers}
+    return {"sentence": _sentence(numbers, size), **numbers}
 
 
 def _stage(
@@ -105,12 +105,12 @@ def _over(ends: list[int]) -> tuple[int, int]:
     return max(0, -ends[0]), max(0, ends[1] - IMAGE + 1)
 
 
-def _sentence(now: dict[str, Any], size: int, everything: bool) -> str:
+def _sentence(now: dict[str, Any], size: int) -> str:
     said = [
         f"Unit {now['row']}, {now['column']} of {now['label']} has a field of "
         f"{size:,}×{size:,} pixels."
     ]
-    covered = "the whole image" if everything else part(now["share"])
+    covered = part(now["share"])
     around = zip(now["over"], ("above", "below", "on the left", "on the right"), strict=True)
     sides = [(over, side) for over, side in around if over]
     if sides:

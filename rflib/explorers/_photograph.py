@@ -33,8 +33,8 @@ def state(network: int, stage: int, row: int, column: int, padding: int) -> Stat
     column in the middle of the field; looks: the centres of the first and the last unit of the map.
     (All kernels are odd, so each centre is a pixel.)
     """
-    layers = _layers(network, stage, padding)
     size, jump, units = _sizes(network, stage, padding)
+    first, last = (_field(network, stage, padding, unit)[0] for unit in (0, units - 1))
     row, column = min(row, units - 1), min(column, units - 1)
     (rows, read_rows), (columns, read_columns) = (
         _field(network, stage, padding, unit) for unit in (row, column)
@@ -49,8 +49,8 @@ def state(network: int, stage: int, row: int, column: int, padding: int) -> Stat
         "size": size,
         "jump": jump,
         "units": units,
-        "reach": [field_and_inside(layers, unit)[0][end] for unit, end in ((0, 0), (units - 1, 1))],
-        "looks": [sum(field_and_inside(layers, unit)[0]) // 2 for unit in (0, units - 1)],
+        "reach": [first[0], last[1]],
+        "looks": [sum(first) // 2, sum(last) // 2],
         "centre": [sum(rows) // 2, sum(columns) // 2],
         "rows": rows,
         "columns": columns,

@@ -40,6 +40,14 @@ const px = (value) => String(Math.round(value * 100) / 100);
 // 9408 -> "9,408", as Python's f"{n:,}".
 const num = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 const count = (n, one, many = one + "s") => `${num(n)} ${n === 1 ? one : many}`;
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+const gcd = (a, b) => (b ? gcd(b, a % b) : a);
+// value / unit to one decimal, half upwards, by whole numbers, as Python's stages.tenths; and as stages.part says it.
+const tenths = (value, unit) => {
+  const t = Math.floor((20 * value + unit) / (2 * unit));
+  return `${num(Math.floor(t / 10))}.${t % 10}`;
+};
+const partOfImage = (share) => (share === "100.0" ? "the whole image" : `${share === "0.0" ? "less than 0.1" : share} % of the image`);
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 // A safe guess of a text's width (nothing is measured, so that a still is the same everywhere).
 const textWidth = (words, size = 13) => String(words).length * size * 0.56;
@@ -54,6 +62,15 @@ const rect = (x, y, width, height, attributes) =>
 const line = (x1, y1, x2, y2, attributes) =>
   svg("line", { x1: px(x1), y1: px(y1), x2: px(x2), y2: px(y2), stroke: color.line, ...attributes });
 const path = (d, attributes) => svg("path", { d, fill: "none", stroke: color.line, ...attributes });
+// The path of slanted lines that fill a rectangle.
+function hatch(x0, y0, x1, y1, step = 7) {
+  let d = "";
+  if (x1 <= x0 || y1 <= y0) return d;
+  for (let c = Math.ceil((x0 + y0) / step) * step; c < x1 + y1; c += step) {
+    d += `M${px(Math.max(x0, c - y1))},${px(Math.min(y1, c - x0))}L${px(Math.min(x1, c - y0))},${px(Math.max(y0, c - x1))}`;
+  }
+  return d;
+}
 // Text at its baseline. Options: size (12 or more), anchor start|middle|end, weight, fill, and any attribute.
 const text = (x, y, words, { size = 13, anchor = "start", weight, fill: ink = color.ink, ...rest } = {}) =>
   svg("text", { x: px(x), y: px(y), "font-size": size, "text-anchor": anchor, "font-weight": weight, fill: ink, ...rest },
@@ -75,6 +92,9 @@ const table = ({ caption, head, rows, now = -1 }) => {
     h("tbody", {}, rows.map(([first, ...rest], index) => h("tr", { class: index === now ? "rf-now" : null },
       h("th", { scope: "row" }, cell(first)), rest.map((value) => h("td", {}, cell(value)))))));
 };
+// The attributes of a button that stands for a state: whether the figure is in it now.
+const pressed = (on) => ({ "aria-pressed": String(on),
+  style: on ? `border-color: ${color.accent}; box-shadow: inset 0 0 0 1px ${color.accent}` : null });
 const button = (label, onclick, attributes) => {
   const node = h("button", { type: "button", ...attributes }, label);
   node.addEventListener("click", onclick);

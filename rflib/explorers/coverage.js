@@ -1,11 +1,4 @@
 // The coverage: bars of how many paths lead to each position, the sets of two neighbouring units, the set on two axes.
-const range = (n) => Array.from({ length: n }, (_, i) => i);
-const gcd = (a, b) => (b ? gcd(b, a % b) : a);
-const tenths = (value, unit) => {
-  const t = Math.floor((20 * value + unit) / (2 * unit));
-  return `${num(Math.floor(t / 10))}.${t % 10}`;
-};
-
 export function state({ layers: many, ...sizes }) {
   const layers = range(many).map((i) => ({ kernel: sizes["k" + (i + 1)], dilation: sizes["d" + (i + 1)] }));
   let paths = [1];
@@ -106,14 +99,13 @@ const plain = ({ layers, weights, total }) => {
   return [size, size, 0, size - 1, weights, total];
 };
 
-const PRESSED = `border-color: ${color.accent}; box-shadow: inset 0 0 0 1px ${color.accent}`;
 const NETS = [["1, 2, 4", [1, 2, 4]], ["2, 2, 2", [2, 2, 2]], ["1, 2, 5", [1, 2, 5]], ["1, 3, 9", [1, 3, 9]], ["2, 3", [2, 3]],
   ["kernel 2: 1, 2, 4, 8", [1, 2, 4, 8], 2]];
 function extras({ layers }, set) {
   return [h("span", { class: "rf-note" }, "dilations\u2002"), ...NETS.map(([name, dilations, kernel = 3]) => {
     const here = dilations.length === layers.length && dilations.every((d, i) => layers[i].dilation === d && layers[i].kernel === kernel);
     return button(name, () => set({ layers: dilations.length,
-      ...Object.fromEntries(dilations.flatMap((d, i) => [["k" + (i + 1), kernel], ["d" + (i + 1), d]])) }), { "aria-pressed": String(here), style: here ? PRESSED : null });
+      ...Object.fromEntries(dilations.flatMap((d, i) => [["k" + (i + 1), kernel], ["d" + (i + 1), d]])) }), pressed(here));
   })];
 }
 

@@ -1,10 +1,5 @@
 // The effective field: the mass of each position as a bar, its middle that holds the share, and both sizes against depth.
 const MOST = 24;
-const range = (n) => Array.from({ length: n }, (_, i) => i);
-const tenths = (value, unit) => {
-  const t = Math.floor((20 * value + unit) / (2 * unit));
-  return `${num(Math.floor(t / 10))}.${t % 10}`;
-};
 
 let memory = {};
 // The mass behind 1, 2, ... layers, with the operations in Python's order, so that not a bit differs.

@@ -10,9 +10,6 @@ const NETS = [
 // Okabe and Ito's colours, the same in light and dark; what is written on them is always dark.
 const HUES = ["#56b4e9", "#e69f00", "#2fbf95", "#d68fb8", "#f0e442"], ON_HUE = "#14181d";
 
-const PRESSED = `border-color: ${color.accent}; box-shadow: inset 0 0 0 1px ${color.accent}`;
-
-const range = (n) => Array.from({ length: n }, (_, i) => i);
 const last = (list) => list[list.length - 1];
 
 export function state({ layers, misuse, ...sizes }) {
@@ -213,7 +210,7 @@ function extras({ rows }, set) {
   const own = rows.map(({ kernel, stride, dilation }) => [kernel, stride, dilation]);
   const swapped = (i) => own.map((layer, at) => own[at === i ? i + 1 : at === i + 1 ? i : at]);
   const nets = NETS.map(([name, layers, misuse = false]) =>
-    button(name, () => set({ layers: layers.length, misuse, ...settings(layers) }), { "aria-pressed": String(same(rows, layers)), style: same(rows, layers) ? PRESSED : null }));
+    button(name, () => set({ layers: layers.length, misuse, ...settings(layers) }), pressed(same(rows, layers))));
   const swaps = range(rows.length - 1).map((i) =>
     button(`${i + 1} ⇄ ${i + 2}`, () => set(settings(swapped(i))), { "aria-label": `${i + 1} ⇄ ${i + 2}: swap these layers` }));
   return [...nets, h("br"), ...(swaps.length ? [h("span", { class: "rf-note" }, "swap layers "), ...swaps] : [])];

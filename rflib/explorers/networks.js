@@ -2,10 +2,6 @@
 
 const IMAGE = 224;
 const length = ([first, last]) => last - first + 1;
-const tenths = (value, unit) => {
-  const t = Math.floor((20 * value + unit) / (2 * unit));
-  return `${num(Math.floor(t / 10))}.${t % 10}`;
-};
 const over = ([first, last]) => [Math.max(0, -first), Math.max(0, last - IMAGE + 1)];
 const field = (size, jump, first, unit) => [first + unit * jump, first + unit * jump + size - 1];
 
@@ -29,14 +25,14 @@ export function state({ network, stage, row, column, data }) {
     over: beyond, share: tenths(100 * area, IMAGE ** 2),
     beyond: tenths(100 * (size ** 2 - within), size ** 2), through: whole ? through : "", code: `${code}["${path_}"]`,
     bounds: { stage: stages.length, row: units - 1, column: units - 1 } };
-  const found = { sentence: words(now, size, area === IMAGE ** 2), ...now };
+  const found = { sentence: words(now, size), ...now };
   return Object.defineProperty(found, "photograph", { value: data.photograph }); // for the drawing; not one of the numbers
 }
 
 const listed = (all) => (all.length > 1 ? `${all.slice(0, -1).join(", ")} and ${all.at(-1)}` : all[0]);
 
-function words({ row, column, label, share, beyond, over, through }, size, everything) {
-  const part = everything || share === "100.0" ? "the whole image" : `${share === "0.0" ? "less than 0.1" : share} % of the image`;
+function words({ row, column, label, share, beyond, over, through }, size) {
+  const part = partOfImage(share);
   const sides = ["above", "below", "on the left", "on the right"].map((side, i) => [over[i], side]).filter(([n]) => n)
     .map(([n, side], i) => `${i ? num(n) : count(n, "pixel")} ${side}`);
   return [
@@ -142,16 +138,6 @@ function bars(s, width) {
   });
   if (anyWhole(s)) out.push(text(0, bottom + 14, "+ all: strictly, on all of the image", { size: 12, fill: color.muted }));
   return out;
-}
-
-// Slanted lines that fill a rectangle.
-function hatch(x0, y0, x1, y1, step = 7) {
-  let d = "";
-  if (x1 <= x0 || y1 <= y0) return d;
-  for (let c = Math.ceil((x0 + y0) / step) * step; c < x1 + y1; c += step) {
-    d += `M${px(Math.max(x0, c - y1))},${px(Math.min(y1, c - x0))}L${px(Math.min(x1, c - y0))},${px(Math.max(y0, c - x1))}`;
-  }
-  return d;
 }
 
 function numbers(s) {

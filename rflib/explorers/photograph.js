@@ -26,10 +26,6 @@ function region(layers, unit, maps) {
 }
 const centreOf = ([first, last]) => (first + last) / 2; // a pixel, as all kernels are odd
 const length = ([first, last]) => last - first + 1;
-const tenths = (value, unit) => {
-  const t = Math.floor((20 * value + unit) / (2 * unit));
-  return `${num(Math.floor(t / 10))}.${t % 10}`;
-};
 const span = (ends) => ends.join(" to ").replaceAll("-", "−");
 
 export function state({ network, stage, row, column, padding, data }) {
@@ -44,9 +40,9 @@ export function state({ network, stage, row, column, padding, data }) {
   [row, column] = [Math.min(row, units - 1), Math.min(column, units - 1)];
   const rows = region(layers, row), columns = region(layers, column);
   const readRows = region(layers, row, maps), readColumns = region(layers, column, maps);
+  const ends = [0, units - 1].map((unit) => region(layers, unit));
   const now = { network, stage, row, column, padding, size, jump, units,
-    reach: [region(layers, 0)[0], region(layers, units - 1)[1]],
-    looks: [region(layers, 0), region(layers, units - 1)].map(centreOf), centre: [rows, columns].map(centreOf),
+    reach: [ends[0][0], ends[1][1]], looks: ends.map(centreOf), centre: [rows, columns].map(centreOf),
     rows, columns, readRows, readColumns,
     part: tenths(100 * length(readRows) * length(readColumns), size ** 2),
     bounds: { row: units - 1, column: units - 1 } };
@@ -115,16 +111,6 @@ function view(s, x, y, side) {
 function outside([x0, y0, x1, y1], A, B) {
   const top = clamp(A, y0, y1), bottom = clamp(B, y0, y1);
   return [[x0, y0, x1, top], [x0, bottom, x1, y1], [x0, top, clamp(A, x0, x1), bottom], [clamp(B, x0, x1), top, x1, bottom]];
-}
-
-// Slanted lines that fill a rectangle.
-function hatch(x0, y0, x1, y1, step) {
-  let d = "";
-  if (x1 <= x0 || y1 <= y0) return d;
-  for (let c = Math.ceil((x0 + y0) / step) * step; c < x1 + y1; c += step) {
-    d += `M${px(Math.max(x0, c - y1))},${px(Math.min(y1, c - x0))}L${px(Math.min(x1, c - y0))},${px(Math.max(y0, c - x1))}`;
-  }
-  return d;
 }
 
 const numbers = (s) => table({ caption: `ResNet-${s.network}, ${STAGES[s.stage]}: r = ${s.size}, j = ${s.jump}; ${s.units}×${s.units} units look at ${span(s.looks)}`,

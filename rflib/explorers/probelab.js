@@ -2,7 +2,6 @@
 const KERNELS = [1, 3, 5, 7], DEPTHS = [22, 46, 70, 94], IMAGES = [16, 32, 48], FAR_IMAGE = 256, BLOCKS = 16;
 const POOLS = ["none", "average first", "max first", "average last", "max last"];
 const OFFSET = 20000, INF = 255, TWELFTHS = 12;
-const NET = "left in the network";
 
 // Raw deflate (RFC 1951) at once: the browser's own DecompressionStream would keep the first picture waiting.
 function inflate(input) {
@@ -33,7 +32,7 @@ function inflate(input) {
     }
     throw new Error("the figure's data are damaged");
   };
-  const extra = (n, step, low) => Array.from({ length: n }, (_, i) => {
+  const extra = (n, step, low) => range(n).map((i) => {
     const more = Math.max(0, Math.floor(i / step) - 1), base = low;
     low += 1 << more;
     return [base, more];
@@ -48,7 +47,7 @@ function inflate(input) {
       for (at += 4; at < end;) put(input[at++]);
       continue;
     }
-    let codes = Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8)), far = new Array(30).fill(5);
+    let codes = range(288).map((i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8)), far = new Array(30).fill(5);
     if (kind === 2) {
       const many = bits(5) + 257, farther = bits(5) + 1, few = bits(4) + 4, short = new Array(19).fill(0), all = [];
       for (let i = 0; i < few; i++) short[[16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15][i]] = bits(3);
@@ -57,7 +56,7 @@ function inflate(input) {
         const s = symbol(head);
         if (s < 16) all.push(s);
         else {
-          const value = s === 16 ? all[all.length - 1] : 0;
+          const value = s === 16 ? all.at(-1) : 0;
           for (let n = s === 16 ? 3 + bits(2) : s === 17 ? 3 + bits(3) : 11 + bits(7); n; n--) all.push(value);
         }
       }
@@ -74,8 +73,9 @@ function inflate(input) {
   return out.subarray(0, size);
 }
 
+const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 function unpack(packed) {
-  const raw = inflate(Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)));
+  const raw = inflate(decode(packed));
   let at = 0;
   const bytes = (n) => raw.subarray(at, (at += n));
   const wide = (n) => { const low = bytes(n), high = bytes(n); return Uint16Array.from(low, (a, i) => a + 256 * high[i]); };
@@ -105,15 +105,15 @@ function netOf({ kernel, stride, layers, unit, number, far, image, weights, acti
 
 // What the formulas say, along one axis. A layer: [kernel, stride, padding].
 function truthOf(net) {
-  const around = (net.kernel - 1) / 2, layers = Array.from({ length: net.depth }, (_, i) => [net.kernel, i ? 1 : net.stride, around]);
+  const around = (net.kernel - 1) / 2, layers = range(net.depth).map((i) => [net.kernel, i ? 1 : net.stride, around]);
   if (net.pool !== "none") layers.splice(net.pool.endsWith("first") ? 1 : net.depth, 0, [2, 2, 0]);
   const sizes = [net.image];
   let size = 1, jump = 1;
   for (const [k, s, p] of layers) {
     size += (k - 1) * jump; jump *= s;
-    sizes.push(Math.floor((sizes[sizes.length - 1] + 2 * p - k) / s) + 1);
+    sizes.push(Math.floor((sizes.at(-1) + 2 * p - k) / s) + 1);
   }
-  let first = net.unit === "corner" ? 0 : sizes[layers.length] >> 1, last = first, read = new Set([first]);
+  let first = net.unit === "corner" ? 0 : sizes.at(-1) >> 1, last = first, read = new Set([first]);
   for (let i = layers.length - 1; i >= 0; i--) {
     const [k, s, p] = layers[i], next = new Set();
     for (const unit of read) for (let x = unit * s - p; x < unit * s - p + k; x++) if (x >= 0 && x < sizes[i]) next.add(x);
@@ -147,7 +147,7 @@ const farOut = (store, net) => {
   const codes = new Int16Array(FAR_IMAGE * FAR_IMAGE);
   let count = 0, infinite = 0, most = 0, box = null;
   for (let y = 0; y < FAR_IMAGE; y++) {
-    const ends = Array.from({ length: 8 }, (_, part) => store.rows[(i * 8 + part) * FAR_IMAGE + y]);
+    const ends = range(8).map((part) => store.rows[(i * 8 + part) * FAR_IMAGE + y]);
     for (let x = 0; x < FAR_IMAGE; x++) {
       if (!profile[x] || !profile[y]) continue;
       let code = profile[x] + profile[y] - 1;
@@ -180,7 +180,7 @@ function reasons(net, truth, { box, count, infinite }) {
   if (net.norm === "train") {
     return ["Batch-norm in training mode takes mean and variance over the whole picture: every pixel that the first layer reads changes every unit."];
   }
-  const [first, last] = truth.clipped, whole = String(box) === String([first, last, first, last]), lost = truth.read ** 2 - count, said = [];
+  const [first, last] = truth.clipped, part = last - first + 1, whole = String(box) === String([first, last, first, last]), lost = truth.read ** 2 - count, said = [];
   if (infinite) said.push(`${pixels(infinite)} overflowed to inf in float32: inf is not 0, so the box survives, and the magnitudes do not.`);
   if (net.far && lost) {
     said.push(`${pixels(lost)} of the field underflowed to 0 in float32: ${whole ? "the set loses its corners, the box survives" : "the box shrinks"}.`);
@@ -192,11 +192,11 @@ function reasons(net, truth, { box, count, infinite }) {
     said.push(`${blocked.join(", and ")}${lost ? fate : ""}.`);
   }
   if (String(truth.clipped) !== String(truth.field)) {
-    const part = last - first + 1, touches = Math.min(box[0], box[2]) === 0 || Math.max(box[1], box[3]) === net.image - 1;
+    const touches = Math.min(box[0], box[2]) === 0 || Math.max(box[1], box[3]) === net.image - 1;
     said.push(`${net.unit === "corner" ? "The unit stands in the corner, and the" : "The"} picture's border cuts the field to ${
-      part} × ${part}: ${touches ? "only that the box touches the border says so" : "nothing in the gradient says so"}.`);
+      part} × ${part}: ${touches ? "only that the box touches the border" : "nothing in the gradient"} says so.`);
   }
-  if (truth.read < last - first + 1) said.push("The stride steps over pixels inside the box.");
+  if (truth.read < part) said.push("The stride steps over pixels inside the box.");
   return said.length ? said : ["Nothing is switched off, cut or lost."];
 }
 
@@ -206,13 +206,13 @@ export function state({ data, live, ...controls }) {
   let reading, source = "stored";
   if (live?.controls && Object.entries(controls).every(([name, value]) => live.controls[name] === value)) {
     const { cells, steps, codes } = live;
-    reading = { ...live, picture: () => ({ cells, steps, codes: Uint8Array.from(atob(codes), (c) => c.charCodeAt(0)) }) };
+    reading = { ...live, picture: () => ({ cells, steps, codes: decode(codes) }) };
     source = live.source;
   } else reading = (net.far ? farOut : near)(storeOf(data), net);
   const { box, count, infinite, largest, smallest } = reading;
   return {
     sentence: [verdict(truth, box), ...reasons(net, truth, reading)].join(" "),
-    shown: { [NET]: !net.far, "2×2 pool": !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
+    shown: { "left in the network": !net.far, "2×2 pool": !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
     source, depth: net.depth, image: net.image, size: truth.size, field: truth.field, clipped: truth.clipped, expected: truth.read ** 2,
     box, count, infinite, largest, smallest, [MAP]: reading.picture, [NETWORK]: net,
   };
@@ -372,7 +372,7 @@ const between = ([a, b]) => (a === b ? String(a) : `${a} to ${b}`);
 const half = (twice) => (twice % 2 ? (twice - 1) / 2 + ".5" : String(twice / 2));
 function numbers(s) {
   const [top, bottom, left, right] = s.box ?? [], inside = String(s.field) === String(s.clipped) ? "" : `, in the picture ${between(s.clipped)}`;
-  const range = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
+  const spread = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
     : s.smallest === null ? `up to ${about(s.largest)}` : `about ${s.smallest < s.largest ? about(s.smallest, 1) + " to " : ""}${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
   return [
@@ -383,13 +383,13 @@ function numbers(s) {
         ["columns", between(s.field) + inside, shown(between([left, right]))],
         ["middle", half(s.field[0] + s.field[1]), shown(`${half(top + bottom)}, ${half(left + right)}`)],
         ["pixels that count", s.expected, s.count],
-        ["gradient's magnitude", "–", range]] }),
+        ["gradient's magnitude", "–", spread]] }),
     s[NETWORK].unit === "centre" ? h("p", { class: "rf-note" }, "An even number of pixels has no middle one: "
       + `the picture's middle is ${half(s.image - 1)}, the field's ${half(s.field[0] + s.field[1])}.`) : null,
     h("p", { class: "rf-note" }, s.source === "stored" ? "Torch measured every state of this figure; its numbers are stored with it, to a third of a power of ten."
       : `Numbers: ${s.source}.`, s[NETWORK].norm === "train" && s.image > BLOCKS
       ? ` Drawn in blocks of ${s.image / BLOCKS} × ${s.image / BLOCKS} pixels, each with its largest gradient.` : ""),
-  ].filter(Boolean);
+  ];
 }
 
 export default figure({ state, draw, numbers, extras });

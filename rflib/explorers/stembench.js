@@ -72,11 +72,6 @@ function region(path, unit, clip) {
   return [first, last];
 }
 
-const tenths = (value, unit) => {
-  const t = Math.floor((20 * value + unit) / (2 * unit));
-  return `${num(Math.floor(t / 10))}.${t % 10}`;
-};
-
 export function state({ stem, body, kernel, stride, stage, pool, data }) {
   const own = STEMS[stem], first = own.convs[0];
   const isOwn = kernel === first.k && stride === first.s && pool === own.pool;
@@ -104,7 +99,7 @@ function words({ stages, stage, field, inside, share }, kernel, stride) {
   return [
     `The field of a unit of ${STAGES[stage]} is ${num(size)} pixels a side, the next unit's lies ${jump} further on.`,
     (whole ? "It spans " : "It reaches beyond the border and spans ") +
-      (share === "100.0" ? "the whole image." : `${share === "0.0" ? "less than 0.1" : share} % of the image.`),
+      `${partOfImage(share)}.`,
     `The stem takes ${tenths(spent[0], 1e6)} million multiply-adds` + (stage ? ` of ${tenths(upto, 1e6)} million up to here.` : "."),
     stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns ${
       stride - kernel === 1 ? "is" : "are"} read by no unit.` : null,
@@ -181,16 +176,6 @@ function picture(s, x, y, side) {
     path(hatched.map((corners) => hatch(...corners)).join(""), { stroke: color.warm, "stroke-width": 1.2 }),
     frame({ stroke: "#ffffff", "stroke-width": 5 }), frame({ stroke: "#0072b2", "stroke-width": 2.5 }),
     text(0, side + 17, caption, { size: 12, fill: color.muted }));
-}
-
-// Slanted lines that fill a rectangle.
-function hatch(x0, y0, x1, y1, step = 7) {
-  let d = "";
-  if (x1 <= x0 || y1 <= y0) return d;
-  for (let c = Math.ceil((x0 + y0) / step) * step; c < x1 + y1; c += step) {
-    d += `M${px(Math.max(x0, c - y1))},${px(Math.min(y1, c - x0))}L${px(Math.min(x1, c - y0))},${px(Math.max(y0, c - x1))}`;
-  }
-  return d;
 }
 
 // Hard spaces: a unit stays with its number.

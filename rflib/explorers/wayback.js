@@ -1,8 +1,6 @@
 // The way back: rows of cells from the output (top) down to the input, each row as wide as the row above it needs.
 
-const range = (n) => Array.from({ length: n }, (_, i) => i);
 const last = (list) => list[list.length - 1];
-const gcd = (a, b) => (b ? gcd(b, a % b) : a);
 const ratio = (a, b) => (b / gcd(a, b) === 1 ? String(a / gcd(a, b)) : `${a / gcd(a, b)}/${b / gcd(a, b)}`);
 const span = (places) => (places.length ? [places[0], last(places)] : []);
 const long = (places) => (places.length ? last(places) - places[0] + 1 : 0);
