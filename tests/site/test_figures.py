@@ -7,41 +7,71 @@ keys that a reader would use, and look whether the drawing and what it says have
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import ElementHandle, Locator, Page
 from visits import Visitor
 
-CONTROLS = (
-    ".noUi-handle, select, .widget-toggle-buttons button, input[type=checkbox], .rflib button"
-)
+# What a reader can move or press, by kind: the first selector that fits says which.
+KINDS = {
+    "slider": ".noUi-handle",
+    "menu": "select",
+    "choice": ".widget-toggle-buttons button",
+    "switch": "input[type=checkbox]",
+    "action": ".rflib button",
+}
 STEPS = 2  # as many values of a slider from its lowest up, then the highest
 # Where a control has nothing to say in some state, the figure has to say so.
 ADMITS = re.compile(
     r"nothing (?:changes|to do)|no effect|stays the same|does not (?:matter|change)|unchanged", re.I
 )
 
-# What a reader sees: the pictures of the drawing, and what it says but for its buttons.
+# What a reader sees after the next frame: the pictures of the drawing, and what it says but for its
+# buttons. A picture comes as a number that no other picture of the page has.
 LOOK = """
-(drawing) => {
+async (figure) => {
+  await new Promise(requestAnimationFrame);
+  const drawing = figure.querySelector('.rflib');
   const pictures = [...drawing.querySelectorAll('svg, img, canvas')]
-    .map((part) => part.tagName === 'CANVAS' ? part.toDataURL() : part.outerHTML);
+    .map((part) => part.tagName === 'CANVAS' ? part.toDataURL() : part.outerHTML).join();
+  const seen = window.seenPictures ??= new Map();
+  if (!seen.has(pictures)) seen.set(pictures, seen.size);
   const copy = drawing.cloneNode(true);
   copy.querySelectorAll('button').forEach((part) => part.remove());
-  return [pictures.join(), copy.textContent];
+  return [seen.get(pictures), copy.textContent];
 }
 """
 # Each control is known by its key, and with it comes whether a reader could use it now.
 # A drawing may write its own buttons anew: they go by their text.
-KEYS = """
-(figure, controls) => [...figure.querySelectorAll(controls)].map((control) => [
+READ = """
+(figure, kinds) => [...figure.querySelectorAll(Object.values(kinds).join())].map((control) => {
   control.dataset.key = control.closest('.rflib')
     ? `action ${control.textContent}`
-    : control.dataset.key ?? `control ${window.controls = (window.controls ?? 0) + 1}`,
-  control.checkVisibility({ visibilityProperty: true }) && !control.disabled
-    && !control.closest('[disabled]')])
+    : control.dataset.key ?? `control ${window.controls = (window.controls ?? 0) + 1}`;
+  const number = (name) => Math.round(control.getAttribute(`aria-value${name}`) ?? NaN);
+  return {
+    key: control.dataset.key,
+    kind: Object.keys(kinds).find((kind) => control.matches(kinds[kind])),
+    name: control.ariaLabel || control.labels?.[0]?.innerText || control.innerText
+      || control.outerHTML,
+    usable: control.checkVisibility({ visibilityProperty: true }) && !control.disabled
+      && !control.closest('[disabled]'),
+    value: number('now'), low: number('min'), high: number('max'),
+    options: control.options?.length ?? 0,
+    chosen: control.getAttribute('aria-pressed') === 'true',
+  };
+})
+"""
+FOCUS = "(figure, key) => figure.querySelector(`[data-key=${JSON.stringify(key)}]`).focus()"
+# From before the figure, as Tab comes to it.
+FOCUS_BEFORE = """
+(figure) => {
+  const before = document.createElement('span');
+  before.tabIndex = -1;
+  figure.before(before);
+  before.focus();
+}
 """
 # Where the focus is now: in no figure, or at which control and with what outline.
 STOP = """
@@ -56,47 +86,61 @@ STOP = """
 
 @dataclass(frozen=True)
 class Look:
-    picture: str
+    picture: int
     words: str
 
 
 @dataclass(frozen=True)
+class Control:
+    """What one control is now; `value`, `low` and `high` are a slider's."""
+
+    key: str
+    kind: str
+    name: str
+    usable: bool
+    value: float
+    low: float
+    high: float
+    options: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Figure:
+    """One figure of a page. Its element is asked itself: a locator searches the page each time."""
+
     page: Page
     box: Locator
+    element: ElementHandle
 
     def look(self) -> Look:
-        return Look(*self.box.locator(".rflib").evaluate(LOOK))
+        return Look(*self.element.evaluate(LOOK))
 
-    def controls(self) -> dict[str, bool]:
-        """Every control by its key; true where a reader could use it now."""
-        return dict(self.box.evaluate(KEYS, CONTROLS))
+    def controls(self) -> dict[str, Control]:
+        """Every control by its key."""
+        found = (Control(**each) for each in self.element.evaluate(READ, KINDS))
+        return {control.key: control for control in found}
 
-    def control(self, key: str) -> Locator:
-        return self.box.locator(f'[data-key="{key}"]').first
+    def value(self, slider: Control) -> float:
+        return self.controls()[slider.key].value
 
-    def press(self, key: str) -> None:
-        """Press a key on the control that has the focus."""
-        self.page.keyboard.press(key)
+    def press(self, *keys: str) -> None:
+        """Press keys on the control that has the focus."""
+        for key in keys:
+            self.page.keyboard.press(key)
 
+    def press_on(self, control: Control, *keys: str) -> None:
+        self.element.evaluate(FOCUS, control.key)
+        self.press(*keys)
 
-def name_of(control: Locator) -> str:
-    names = "(c) => c.ariaLabel || c.labels?.[0]?.innerText || c.innerText || c.outerHTML"
-    return control.evaluate(names)
-
-
-def value_of(slider: Locator) -> int:
-    return round(float(slider.get_attribute("aria-valuenow") or "nan"))
-
-
-def presses(figure: Figure, control: Locator, keys: list[str]) -> list[Look]:
-    """Press the keys one after the other; return what the figure shows before and after each."""
-    control.focus()
-    looks = [figure.look()]
-    for key in keys:
-        figure.press(key)
-        looks.append(figure.look())
-    return looks
+    def steps(self, control: Control, *keys: str) -> list[Look]:
+        """Press the keys one after the other; what is shown before the first and after each."""
+        self.element.evaluate(FOCUS, control.key)
+        looks = [self.look()]
+        for key in keys:
+            self.press(key)
+            looks.append(self.look())
+        return looks
 
 
 def follow(name: str, looks: list[Look]) -> None:
@@ -108,109 +152,93 @@ def follow(name: str, looks: list[Look]) -> None:
         assert len({look.words for look in looks}) > 1, f"{name}: the numbers stay the same"
 
 
-def try_slider(figure: Figure, slider: Locator) -> bool:
-    low, high = (
-        int(float(slider.get_attribute(f"aria-value{end}") or 0)) for end in ("min", "max")
-    )
+def try_slider(figure: Figure, slider: Control) -> bool:
+    name, low, high = slider.name, slider.low, slider.high
     if low == high:
         return False
-    start, name = value_of(slider), name_of(slider)
-    slider.press("Home")
-    assert value_of(slider) == low, f"{name}: Home"
+    figure.press_on(slider, "Home")
+    assert figure.value(slider) == low, f"{name}: Home"
     figure.press("ArrowRight")
-    step = value_of(slider) - low
+    step = figure.value(slider) - low
     assert step > 0, f"{name}: ArrowRight"
     figure.press("Home")
-    steps = min(STEPS, (high - low) // step)
-    follow(name, presses(figure, slider, ["ArrowRight"] * steps))
-    assert value_of(slider) == low + steps * step, f"{name}: ArrowRight"
+    steps = min(STEPS, int((high - low) // step))
+    follow(name, figure.steps(slider, *["ArrowRight"] * steps))
+    assert figure.value(slider) == low + steps * step, f"{name}: ArrowRight"
     figure.press("End")
-    assert value_of(slider) == high, f"{name}: End"
+    assert figure.value(slider) == high, f"{name}: End"
     figure.press("ArrowLeft")
-    assert low <= value_of(slider) < high, f"{name}: ArrowLeft"
+    assert low <= figure.value(slider) < high, f"{name}: ArrowLeft"
     read_out = figure.box.get_by_role("textbox", name=f"{name}:").first
-    read_out.fill(str(start))
-    read_out.press("Enter")
-    assert value_of(slider) == start, f"{name}: typing {start} into the read-out"
+    read_out.fill(str(int(slider.value)))
+    figure.press("Enter")
+    assert figure.value(slider) == slider.value, f"{name}: typing {slider.value} into the read-out"
     return True
 
 
-def try_menu(figure: Figure, menu: Locator) -> bool:
-    count = menu.locator("option").count()
-    menu.press("Home")
-    follow(name_of(menu), presses(figure, menu, ["ArrowDown"] * (count - 1)))
-    menu.press("Home")
-    return count > 1
+def try_menu(figure: Figure, menu: Control) -> bool:
+    figure.press_on(menu, "Home")
+    follow(menu.name, figure.steps(menu, *["ArrowDown"] * (menu.options - 1)))
+    figure.press("Home")
+    return menu.options > 1
 
 
-def try_buttons(figure: Figure, button: Locator) -> bool:
+def try_choice(figure: Figure, button: Control) -> bool:
     """One button of a row of choices: choose another, then this one."""
-    name = name_of(button)
-    others = button.locator("xpath=../button[@aria-pressed='false']")
-    if button.get_attribute("aria-pressed") == "true":
-        others.first.press("Space")
-    before = figure.look()
-    button.press("Space")
-    assert button.get_attribute("aria-pressed") == "true", f"{name}: Space"
-    follow(name, [before, figure.look()])
+    if button.chosen:
+        figure.element.evaluate(
+            """(figure, key) => figure.querySelector(`[data-key=${JSON.stringify(key)}]`)
+                .parentElement.querySelector("button[aria-pressed='false']").focus()""",
+            button.key,
+        )
+        figure.press("Space")
+    looks = figure.steps(button, "Space")
+    assert figure.controls()[button.key].chosen, f"{button.name}: Space"
+    follow(button.name, looks)
     return True
 
 
-def try_switch(figure: Figure, switch: Locator) -> bool:
-    follow(name_of(switch), presses(figure, switch, ["Space", "Space"]))
+def try_switch(figure: Figure, switch: Control) -> bool:
+    follow(switch.name, figure.steps(switch, "Space", "Space"))
     return True
 
 
-def try_action(figure: Figure, button: Locator) -> bool:
+def try_action(figure: Figure, button: Control) -> bool:
     """A button that does something: it must show, from one state of the figure or another."""
-    name = name_of(button)
-    key = str(button.get_attribute("data-key"))
-    before = figure.look()
-    button.press("Enter")
-    if figure.look() == before:
+    before, after = figure.steps(button, "Enter")
+    if after == before:
         move_something(figure)
-        before = figure.look()
-        figure.control(key).press("Enter")
-    follow(name, [before, figure.look()])
+        before, after = figure.steps(button, "Enter")
+    follow(button.name, [before, after])
     return True
 
 
 def move_something(figure: Figure) -> None:
     """Bring the figure into another state: the last slider that has room goes one step."""
-    sliders = [slider for slider in figure.box.locator(".noUi-handle").all() if slider.is_visible()]
-    for slider in reversed(sliders):
-        before = value_of(slider)
-        slider.press("ArrowRight")
-        if value_of(slider) != before:
-            return
+    for slider in reversed(figure.controls().values()):
+        if slider.kind == "slider" and slider.usable:
+            figure.press_on(slider, "ArrowRight")
+            if figure.value(slider) != slider.value:
+                return
 
 
-def trial(control: Locator) -> Callable[[Figure, Locator], bool]:
-    kinds: tuple[tuple[str, Callable[[Figure, Locator], bool]], ...] = (
-        (".noUi-handle", try_slider),
-        ("select", try_menu),
-        (".widget-toggle-buttons button", try_buttons),
-        ("input", try_switch),
-        ("button", try_action),
-    )
-    return next(
-        kind for selector, kind in kinds if control.evaluate(f"c => c.matches('{selector}')")
-    )
+TRIALS = {
+    "slider": try_slider,
+    "menu": try_menu,
+    "choice": try_choice,
+    "switch": try_switch,
+    "action": try_action,
+}
 
 
 def tab_through(figure: Figure) -> dict[str, float]:
     """Tab from before the figure until past it; return the outline's width at each control."""
     figure.controls()
-    figure.box.evaluate("""(figure) => {
-        const before = document.createElement('span');
-        before.tabIndex = -1;
-        figure.before(before);
-        before.focus();
-    }""")
+    figure.element.evaluate(FOCUS_BEFORE)
     stops: dict[str, float] = {}
     for _ in range(400):
         figure.press("Tab")
-        stop = figure.box.evaluate(STOP)
+        stop = figure.element.evaluate(STOP)
         if stop is None:
             break
         key, outline = stop
@@ -220,23 +248,15 @@ def tab_through(figure: Figure) -> dict[str, float]:
 
 def open_up(figure: Figure, tried: set[str]) -> None:
     """Bring out what the start hides: more layers, another kind of layer."""
-
-    def those(selector: str) -> Iterator[Locator]:
-        for key in sorted(tried):
-            control = figure.control(key)
-            if figure.controls().get(key) and control.evaluate(f"c => c.matches('{selector}')"):
-                yield control
-
-    def more() -> bool:
-        return any(usable and key not in tried for key, usable in figure.controls().items())
-
-    for slider in those(".noUi-handle"):
-        slider.press("End")
-    for key, selector in (("Space", "input, .widget-toggle-buttons *"), ("End", "select")):
-        for control in those(selector):
-            if more():
+    for kinds, key in (({"slider"}, "End"), ({"switch", "choice"}, "Space"), ({"menu"}, "End")):
+        for each in sorted(tried):
+            controls = figure.controls()
+            if kinds != {"slider"} and any(
+                c.usable and c.key not in tried for c in controls.values()
+            ):
                 return
-            control.press(key)
+            if (control := controls.get(each)) and control.usable and control.kind in kinds:
+                figure.press_on(control, key)
 
 
 def try_figure(figure: Figure) -> None:
@@ -247,10 +267,10 @@ def try_figure(figure: Figure) -> None:
         stops |= tab_through(figure)
         # A control may go away while the ones before it are tried, and come back.
         for key in figure.controls():
-            if key not in done and figure.controls().get(key):
+            control = figure.controls().get(key) if key not in done else None
+            if control and control.usable:
                 tried.add(key)
-                control = figure.control(key)
-                if trial(control)(figure, control):
+                if TRIALS[control.kind](figure, control):
                     done.add(key)
         open_up(figure, tried)
         if done == figure.controls().keys() and tried <= stops.keys():
@@ -263,6 +283,6 @@ def try_figure(figure: Figure) -> None:
 def test_every_control_is_live(visitor: Visitor, figure_page: str) -> None:
     with visitor.visit(figure_page) as visit:
         for box in visit.page.locator(".live-figure").all():
-            try_figure(Figure(visit.page, box))
+            try_figure(Figure(visit.page, box, box.element_handle()))
         assert visit.complaints == []
         assert visit.elsewhere == []
