@@ -13,8 +13,13 @@ SOURCES := $(wildcard *.yml *.bib *.md *.ipynb chapters/*) \
 # $(call step,what it does,command,what to do when it fails): no commas in the three.
 step = @printf '\n== %s\n' '$(1)'; { $(2); } || { printf '\nFAILED: %s\nWhat to do: %s\n' '$(1)' '$(3)' >&2; exit 1; }
 
+# Where it is set, every process compiles torch anew and takes half of its time for that.
+unexport PYTHONDONTWRITEBYTECODE
+# Several targets side by side, for what waits on the network or works on one core only.
+beside = @$(MAKE) --no-print-directory -j 3
+
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lint types fast doctests slow nbval site browser execute check-notebooks \
+.PHONY: help book serve test lint types fast doctests slow nbval site browser packages programs code execute check-notebooks \
 	address assignments format bench wheel check-links clean distclean
 .DELETE_ON_ERROR:
 
@@ -33,9 +38,8 @@ $(BIN)/python:
 .venv/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(call step,install requirements.txt into .venv (once; a few minutes the first time),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.txt,read the last lines above; without a network nothing can be installed. The same command goes on where it stopped)
 	$(call step,install rflib from this folder (editable; without dependencies),$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .,read the last lines above: pyproject.toml is what pip reads)
-	@# Where PYTHONDONTWRITEBYTECODE is set each import of torch would compile it anew, and half of the time is spent
-	@# so. What does not compile is a template, or for a newer Python, and no fault.
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	@# Compiled once, here: workers that grade start by the dozen and may write nothing.
+	@$(BIN)/python -c 'import torch'
 	@$(BIN)/python -c 'import matplotlib.font_manager'  # makes its cache now, not in a notebook's output
 	@touch $@
 
@@ -57,8 +61,21 @@ serve: book  ## build, serve on http://127.0.0.1:8000 (PORT=...) and open the br
 
 # --- the tests -----------------------------------------------------------------------------------
 
-test: lint types fast doctests slow site  ## everything: lint, types, rflib, notebooks, the built site in Chromium
+test:  ## everything: lint, types, rflib, notebooks, the built site in Chromium
+	$(beside) .venv/.installed packages
+	$(beside) code book programs
+	@$(MAKE) --no-print-directory fast slow
 	@printf '\nAll of it passed.\n'
+
+code: lint types doctests
+
+packages:
+	@$(PYTHON) tests/chromium.py --packages || true  # what it brought is looked for by "browser"
+
+# One after the other: two programs that install packages at a time would be one too many.
+programs:
+	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory sandbox
 
 lint: .venv/.installed  ## ruff: rules and format
 	$(call step,ruff check,$(BIN)/ruff check .,make format mends most of it; the rest stands above by file and line)
@@ -73,13 +90,13 @@ fast: .venv/.installed browser sandbox  ## the tests that take under a minute
 doctests: .venv/.installed  ## the examples in the docstrings of rflib
 	$(call step,doctests of rflib,$(BIN)/python -m pytest -q --doctest-modules rflib,the docstring above shows another result than the code gives: one of them is wrong)
 
-slow: .venv/.installed browser sandbox  ## the slow tests that need no built book, nbval among them
-	$(call step,slow tests and every notebook by nbval,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m "slow and not site",run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+slow: book browser sandbox  ## the slow tests, every notebook by nbval and the built site among them
+	$(call step,slow tests; every notebook by nbval; the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m slow,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
-nbval: .venv/.installed  ## run every notebook alone, as in Colab, and compare with its stored outputs
+nbval: .venv/.installed  ## of the slow tests those that run every notebook alone, as in Colab, and compare with its stored outputs
 	$(call step,notebooks by nbval against their stored outputs; each alone as in Colab,NO_SKIPS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/test_colab.py,where the new output is the right one: make execute and look at git diff)
 
-site: book browser  ## the built book in headless Chromium
+site: book browser  ## of the slow tests those of the built book in headless Chromium
 	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 browser: .venv/.installed

@@ -20,6 +20,7 @@ import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -181,7 +182,7 @@ class Layer:
         if self.ceil_mode and self.transposed:
             raise ValueError("ceil_mode must be False for a transposed layer; got True")
 
-    @property
+    @cached_property
     def axes(self) -> int | None:
         """The number of axes when any argument is given per axis, else None."""
         lengths = {

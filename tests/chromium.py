@@ -2,7 +2,8 @@
 
 In this order: the program that the environment variable CHROMIUM names; on the PATH the headless
 shell (the same engine without the windows, which starts and draws faster), chromium, google-chrome;
-the build that Playwright has downloaded.
+the build that Playwright has downloaded. With --packages only the system's packages are asked, and
+nothing beyond Python's own library is imported: that can go on while the rest is installed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Error, sync_playwright
-
 FLAGS = (
     "--no-sandbox",  # root has no sandbox, and the pages are the book's own
     "--disable-gpu",
@@ -24,37 +23,46 @@ FLAGS = (
 )
 
 
-def find() -> str | None:
-    """The path of a Chromium, or None; Playwright's own counts when it has been downloaded."""
+def installed() -> str | None:
+    """The one that is named, or is on the PATH."""
     names = ("chromium-headless-shell", "chromium", "google-chrome")
     found = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
-    if path := next(filter(None, found), None):
+    return next(filter(None, found), None)
+
+
+def find() -> str | None:
+    """The path of a Chromium, or None; Playwright's own counts when it has been downloaded."""
+    if path := installed():
         return path
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
     return own if Path(own).exists() else None
 
 
-def get() -> None:
-    """Install one: from the system's packages as root on Debian, else Playwright's own build."""
-    commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
-    if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "fonts-liberation"]
-        commands[:0] = [
-            ["apt-get", "update", "-q"],
-            [*install, "chromium-headless-shell"],
-            [*install, "chromium"],  # where the shell has no package of its own
-        ]
+def run(*command: str) -> None:
+    """Run a command that may fail: what it should bring is looked for afterwards."""
+    print("There is no Chromium yet:", *command, flush=True)
     quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in commands:
-        print("There is no Chromium yet:", *command, flush=True)
-        subprocess.run(command, env=quiet, stdin=subprocess.DEVNULL, check=False)
-        if find():
-            return
+    subprocess.run(command, env=quiet, stdin=subprocess.DEVNULL, check=False)
+
+
+def get_package() -> None:
+    """Install one from the system's packages, as root on Debian and its like."""
+    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    run("apt-get", "update", "-q")
+    for package in ("chromium-headless-shell", "chromium"):  # not all systems have the shell
+        if not installed():
+            options = ("-q", "-y", "--no-install-recommends")
+            run("apt-get", "install", *options, package, "fonts-liberation")
 
 
 def version(path: str) -> str:
     """Start it as the tests do and ask for its version."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
@@ -64,8 +72,16 @@ def version(path: str) -> str:
 
 
 def main() -> int:
+    if sys.argv[1:] == ["--packages"]:  # before there is a Playwright
+        if not installed():
+            get_package()
+        return 0
+    from playwright.sync_api import Error
+
     if not find():
-        get()
+        get_package()
+    if not find():
+        run(sys.executable, "-m", "playwright", "install", "chromium")
     path = find()
     if not path:
         print("No Chromium was found and none could be installed.", file=sys.stderr)

@@ -21,6 +21,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from shared import once
 from test_colab import colab  # noqa: F401  a fixture
 
 from grading import asserts, checker, release
@@ -33,10 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All assignments, released once; the step itself executes the solutions and checks them."""
-    folder = tmp_path_factory.mktemp("released")
-    for name in NAMES:
-        release.release(name, SECRET, folder / name)
-    return folder
+
+    def make(folder: Path) -> None:
+        for name in NAMES:
+            release.release(name, SECRET, folder / name)
+
+    return once(tmp_path_factory, "assignments-released", make)
 
 
 # --- what the tests below do with notebooks -------------------------------------------------------

@@ -8,8 +8,6 @@ failed (`GOOD1` behind a condition), or only where it succeeded. Its scores then
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import json
 import os
 import re
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from grading_kit import FAST, FULL, GOOD1, answers, bundle, grade, hand_in, rows, scores
+from shared import once
 
 NONE = (0.0, 0.0, 0.0)
 NO1, NO2, NO3 = (0.0, 3.0, 2.0), (4.0, 0.0, 2.0), (4.0, 3.0, 0.0)
@@ -687,7 +686,7 @@ def strangers() -> set[int]:
     return found
 
 
-def grade_table(folder: Path) -> dict[str, dict[str, str]]:
+def grade_table(folder: Path) -> None:
     """Grade the whole table amid honest notebooks, and look at the host before and after."""
     notebooks = {f"h{i:02d} {name}": data for i, (name, (data, _, _)) in enumerate(TABLE.items())}
     for i in range(12):
@@ -702,7 +701,6 @@ def grade_table(folder: Path) -> dict[str, dict[str, str]]:
     while left & strangers() and time.monotonic() < end:
         time.sleep(0.05)  # those of a neighbouring test end by themselves
     assert not left & strangers()
-    return rows(folder / "out")
 
 
 def files() -> set[str]:
@@ -714,17 +712,8 @@ def files() -> set[str]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """The rows of the one batch, which two processes of pytest share."""
-    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
-    if shared is None:
-        return grade_table(tmp_path_factory.mktemp("table"))
-    with (shared / "hostile.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = shared / "hostile.json"
-        if not done.exists():
-            done.write_text(json.dumps(grade_table(tmp_path_factory.mktemp("table"))))
-        found: dict[str, dict[str, str]] = json.loads(done.read_text())
-        return found
+    """The rows of the one batch."""
+    return rows(once(tmp_path_factory, "hostile", grade_table) / "out")
 
 
 @pytest.mark.slow
