@@ -67,7 +67,8 @@ def site(html: Path) -> Iterator[Site]:
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+# For a module, not for all: while Playwright runs nothing else may run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = find()
     if not path:
@@ -78,6 +79,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visitor(browser: Browser, site: Site) -> Visitor:
     return Visitor(browser, site)
