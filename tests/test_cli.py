@@ -635,6 +635,7 @@ SHOWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*EXAMPLES, *SHOWN])
 def test_the_examples_run(run, command):
     code, out, err = run(*shlex.split(command))

@@ -92,6 +92,7 @@ def test_drawing_a_picture_does_not_move_it():
     assert picture.svg() == picture.svg()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_fit_for_a_page(drawn, name):
     picture, svg = drawn[name]

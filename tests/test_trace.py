@@ -86,6 +86,7 @@ def test_published_fields(name: str) -> None:
     assert not any(t[path].clipped)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "size"), [(50, 483), (101, 1027), (152, 1507)])
 def test_fields_with_the_stride_on_the_first_1x1(depth: int, size: int) -> None:
     t = rflib.trace(networks.resnet(depth, stride_on="1x1"), (1, 3, 224, 224))
