@@ -125,7 +125,7 @@ function truthOf(net) {
 const mixed = (...digits) => digits.reduce((value, [digit, base]) => value * base + digit, 0);
 const near = (store, net) => {
   const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [net.depth - 1, 4], [IMAGES.indexOf(net.image), 3],
-    [net.unit === "corner" ? 1 : 0, 2], [["random", "ones", "normalised"].indexOf(net.weights), 3], [net.activation === "relu" ? 1 : 0, 2],
+    [net.unit === "corner", 2], [["random", "ones", "normalised"].indexOf(net.weights), 3], [net.activation === "relu", 2],
     [net.norm === "train" ? 5 : POOLS.indexOf(net.pool), 6]);
   const index = store.index[i], codes = store.map(index), train = net.norm === "train", top = store.top[i], left = store.left[i];
   const largest = store.largest[i] - OFFSET;
@@ -140,8 +140,8 @@ const near = (store, net) => {
     smallest: train ? null : largest - (Math.max(...codes) - 1) * 4, picture };
 };
 const farOut = (store, net) => {
-  const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [DEPTHS.indexOf(net.depth), 4], [net.unit === "corner" ? 1 : 0, 2],
-    [net.weights === "ones" ? 0 : 1, 2]);
+  const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [DEPTHS.indexOf(net.depth), 4], [net.unit === "corner", 2],
+    [net.weights !== "ones", 2]);
   const profile = store.profiles.subarray((i >> 1) * FAR_IMAGE, ((i >> 1) + 1) * FAR_IMAGE);
   // Codes in twelfths of a decade, -1 for inf.
   const codes = new Int16Array(FAR_IMAGE * FAR_IMAGE);
@@ -152,9 +152,9 @@ const farOut = (store, net) => {
       if (!profile[x] || !profile[y]) continue;
       let code = profile[x] + profile[y] - 1;
       if (net.number === "float32") {
-        const [first, last, infFirst, infLast] = ends.slice(4 * (x % 2));
-        if (x < first || x > last) continue;
-        if (infFirst <= x && x <= infLast) code = -1;
+        const at = 4 * (x % 2);
+        if (x < ends[at] || x > ends[at + 1]) continue;
+        if (ends[at + 2] <= x && x <= ends[at + 3]) code = -1;
       }
       codes[y * FAR_IMAGE + x] = code;
       count++;
@@ -208,7 +208,7 @@ export function state({ data, live, ...controls }) {
     const { cells, steps, codes } = live;
     reading = { ...live, picture: () => ({ cells, steps, codes: decode(codes) }) };
     source = live.source;
-  } else reading = (net.far ? farOut : near)(storeOf(data), net);
+  } else reading = storeOf(data)[JSON.stringify(net)] ??= (net.far ? farOut : near)(storeOf(data), net);
   const { box, count, infinite, largest, smallest } = reading;
   return {
     sentence: [verdict(truth, box), ...reasons(net, truth, reading)].join(" "),

@@ -23,8 +23,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import rflib.explorers
 from rflib.explorers.base import Control, source
 
-# A grid up to this size is walked whole; of a larger one `settings` says what is walked.
-WHOLE = int(os.environ.get("WHOLE", "30000"))
+# A grid up to this size is walked whole; of a larger one `settings` says what is walked, and of the
+# nets with few layers, as many as stay below PART, all.
+WHOLE = int(os.environ.get("WHOLE", "300000"))
+PART = int(os.environ.get("PART", "15000"))
 SAMPLE = int(os.environ.get("SAMPLE", "700"))
 
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">
@@ -147,7 +149,7 @@ def states(page: Page, settings: list[dict[str, Any]]) -> list[Any]:
 def settings(controls: tuple[Control, ...]) -> list[dict[str, Any]]:
     """The settings of the controls that are compared: the whole grid up to WHOLE points.
 
-    Of a larger grid: the nets with few layers whole, as many as stay below half of WHOLE; every
+    Of a larger grid: the nets with few layers whole, as many as stay below PART; every
     pair of controls exhaustively, the others where they start; a sample of such pairs where they
     end; all corners, or a sample where they are more than SAMPLE; a sample from within.
     """
@@ -189,7 +191,7 @@ def _of_few_layers(controls: tuple[Control, ...]) -> Iterator[tuple[Any, ...]]:
             else c.values()
             for c in controls
         ]
-        if _size(values) > WHOLE // 2:
+        if _size(values) > PART:
             return
         yield from product(*values)
 
