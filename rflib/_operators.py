@@ -389,7 +389,8 @@ def _resampled(x: Map, align: bool, rest: Any, output: Tensor, taps: Any, *more:
     for axis in range(axes):
         n, out = x.shape[2 + axis], output.shape[2 + axis]
         x = x.stretched(2 + axis, *_stretch(n, out, align, scales[axis]))
-        if n != out or scales[axis] not in (None, 1.0):
+        # Torch copies an axis that keeps its length, whatever the scale; but not where it is cubic.
+        if n != out or (taps is _cubic_taps and scales[axis] not in (None, 1.0)):
             x = _by_taps(x, 2 + axis, taps(n, out, align, scales[axis], *more))
     return _repeating(x, before, output, align, scales)
 
@@ -1062,7 +1063,8 @@ def _circular(run: Run, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     amounts = list(names["pad"])
     if any(n > x.shape[-1 - i // 2] for i, n in enumerate(amounts)):
         return None  # torch refuses to wrap around more than once, and says so
-    found = _padded(source, amounts, "circular")
+    cut = [min(n, 0) for n in amounts]  # torch cuts first, and wraps what is left
+    found = _padded(_constant_pad(source, cut), [max(n, 0) for n in amounts], "circular")
     output = torch.empty(found.shape, dtype=x.dtype, device=META)
     run.follow(output, found)
     return output
@@ -1180,6 +1182,11 @@ def _convolution_shape(
             return None
         shape.append(
             (n - 1) * s - 2 * p + span + more if transposed else (n + 2 * p - span) // s + 1
+        )
+    if transposed and min(x.shape) and min(shape[2:]) < 1:  # the meta kernel lets one 0 pass
+        raise RuntimeError(
+            f"Given input size per channel: {tuple(x.shape[2:])}. Calculated output size per "
+            f"channel: {tuple(shape[2:])}. Output size is too small"
         )
     if min(shape) < 1:
         return None

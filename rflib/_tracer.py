@@ -1126,6 +1126,8 @@ def _bare(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     state = twin.__dict__
     for name, value in module.__dict__.items():
         kind = type(value)
+        if name == "_compiled_call_impl":
+            continue  # module.compile() had put the reader's own module there
         if kind in SIMPLE:
             state[name] = value
         elif kind in EMPTY and not value:

@@ -18,7 +18,7 @@ import operator
 import re
 import reprlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -556,7 +556,7 @@ def _read_module(module: Any, place: str, order: str | None) -> list[Layer]:
     base = _known_base(module)
     if base is not None and base.__name__ == "Sequential":
         found: list[Layer] = []
-        for name, child in module.named_children():
+        for name, child in _children(module):
             found.extend(_read_module(child, f"{place}.{name}", order))
         return found
     if base is not None:
@@ -577,18 +577,26 @@ def _read_module(module: Any, place: str, order: str | None) -> list[Layer]:
             stacklevel=4,
         )
         found = []
-        for name, child in module.named_children():
+        for name, child in _children(module):
             found.extend(_read_module(child, f"{place}.{name}", order))
         return found
     raise _cannot_place(module, place, _reason(module))
 
 
+def _children(module: Any) -> Iterator[tuple[str, Any]]:
+    """The children in order, one that stands twice twice: `named_children` tells it once."""
+    return ((name, child) for name, child in module._modules.items() if child is not None)
+
+
 def _known_base(module: Any) -> type | None:
     """Return the torch class whose forward `module` runs, when it is one that we can read."""
+    if "forward" in vars(module):  # replaced on this very module
+        return None
     for base in type(module).__mro__:
         known = base.__name__ in _READERS or base.__name__ == "Sequential"
         if known and base.__module__.startswith("torch.nn.modules"):
-            same = getattr(type(module), "forward", None) is getattr(base, "forward", None)
+            runs = ("forward", "_conv_forward")
+            same = all(getattr(type(module), f, None) is getattr(base, f, None) for f in runs)
             return base if same else None
     return None
 

@@ -392,6 +392,38 @@ def test_modules_of_different_axes_do_not_go_together() -> None:
         rflib.read(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv1d(1, 1, 3)))
 
 
+# Modules that are not what they seem.
+
+
+def test_a_module_that_stands_twice_is_read_twice() -> None:
+    """As U-Nets and VGGs share one pool; named_children() tells of each module once."""
+    pool = nn.MaxPool2d(2)
+    block = nn.Sequential(nn.Conv2d(8, 8, 3), pool)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), pool, block, block)
+    assert [layer.name for layer in rflib.read(net)] == ["0", "1", "2.0", "2.1", "3.0", "3.1"]
+    flat = [*net[:2], *block, *block]
+    assert rflib.receptive_field(net) == rflib.receptive_field(flat) == (22, 22)
+    with torch.no_grad():
+        assert rflib.output_size(net, (64, 50)) == tuple(net(torch.zeros(1, 3, 64, 50)).shape[2:])
+
+
+class PoolsFirst(nn.Conv2d):
+    def _conv_forward(self, x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        return super()._conv_forward(F.avg_pool2d(x, 2), *rest)
+
+
+def test_a_convolution_with_another_inside_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"layers\.0 \(PoolsFirst\) cannot be placed"):
+        rflib.receptive_field(nn.Sequential(PoolsFirst(3, 3, 3)))
+
+
+def test_a_forward_that_was_replaced_on_one_module_is_refused() -> None:
+    conv = nn.Conv2d(3, 3, 3)
+    conv.forward = lambda x: nn.Conv2d.forward(conv, F.avg_pool2d(x, 2))  # type: ignore[method-assign]
+    with pytest.raises(TypeError, match=r"layers\.0 \(Conv2d\) cannot be placed"):
+        rflib.receptive_field(nn.Sequential(conv))
+
+
 # Order of definition and order of execution.
 
 

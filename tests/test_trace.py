@@ -709,3 +709,19 @@ def test_of_two_that_are_written_to_one_place_the_last_counts() -> None:
     output = rflib.trace(Call(forward, a=nn.Conv1d(4, 4, 3)), (1, 4, 16)).output
     assert list(output.reads(0)[0]) == [6, 7, 8]
     assert list(output.reads(1)[0]) == [1, 2, 3]
+
+
+def test_a_module_that_was_compiled_in_place_is_followed() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3))
+    net.compile()
+    net[1].compile()
+    t = rflib.trace(net, (1, 3, 9, 9))
+    assert (t["0"].size, t.output.size, t.never_called) == ((3, 3), (5, 5), ())
+
+
+def test_an_output_that_is_empty_along_one_axis_is_refused_as_torch_does() -> None:
+    net = nn.ConvTranspose2d(1, 1, (2, 3), padding=(1, 0))
+    with pytest.raises(RuntimeError, match="Output size is too small"):
+        net(torch.zeros(1, 1, 1, 3))
+    with pytest.raises(ValueError, match="Output size is too small"):
+        rflib.trace(net, (1, 1, 1, 3))

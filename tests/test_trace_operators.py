@@ -165,6 +165,9 @@ ON_A_LINE: dict[str, Function] = {
     "a mask of a dim": lambda x: x[:, :, torch.arange(x.shape[2]) % 3 == 1],
     "convolution": lambda x: F.conv1d(x, K3, stride=2, padding=2, dilation=2),
     "grouped": lambda x: F.conv1d(x, weight(C, 1, 3), padding=1, groups=C),
+    "around, and cut": lambda x: F.pad(x, (2, -1), mode="circular"),
+    "cut, and around": lambda x: F.pad(x, (-2, 3), mode="circular"),
+    "linear, as long as before": lambda x: F.interpolate(x, scale_factor=1.1, mode="linear"),
     "kernel of one in padding": lambda x: F.conv1d(x, weight(C, C, 1), padding=2),
     "stride above kernel": lambda x: F.conv1d(x, weight(C, C, 2), stride=3),
     "same": lambda x: F.conv1d(x, K4, padding="same"),
@@ -344,6 +347,12 @@ ON_A_PLANE: dict[str, Function] = {
     "rms norm": lambda x: F.rms_norm(x, (5,)),
     "triangles": lambda x: x[:, :, :5].triu(1) * 1.0,
     "area": lambda x: F.interpolate(x, size=(3, 3), mode="area"),
+    "bilinear, as wide as before": lambda x: F.interpolate(
+        x, scale_factor=(1.5, 1.1), mode="bilinear"
+    ),
+    "smooth, as wide as before": lambda x: F.interpolate(
+        x, scale_factor=(1.5, 1.1), mode="bicubic", antialias=True
+    ),
 }
 
 ON_A_BLOCK: dict[str, Function] = {
