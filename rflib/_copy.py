@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from rflib._linear import ProbeError
 
@@ -40,6 +41,30 @@ def apart(dtype: torch.dtype = torch.float64) -> Iterator[None]:
     finally:
         torch.set_default_dtype(before)
         torch.set_rng_state(state)
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Refuse a forward that would change a module of the reader's: closures hold on to them.
+
+    One that has no buffers, or is in eval mode, may run: torch's do not change then.
+    """
+    own = {id(module): name for name, module in model.named_modules()}
+
+    def stop(module: nn.Module, _: Any) -> None:
+        if id(module) in own and module.training and module._buffers:
+            raise ProbeError(
+                f"model: its forward runs the reader's own submodule {own[id(module)]!r} and not "
+                f"the one of the copy, and would change its buffers, because a function that is "
+                f"stored in the model (a lambda, a closure) holds on to it. Make that function a "
+                f"method, or call model.eval() before"
+            )
+
+    hook = register_module_forward_pre_hook(stop)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def plain_copy(

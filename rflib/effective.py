@@ -27,6 +27,7 @@ from rflib._copy import (
     plain_copy,
     short,
     times,
+    untouched,
     whole_number,
 )
 from rflib._linear import ProbeError
@@ -320,7 +321,7 @@ def effective(
     assert size is not None
     count = samples or (None if inputs is not None else SAMPLES)
     bar = _bar(progress, count or (len(inputs) if isinstance(inputs, Tensor) else None))
-    with apart(dtype):
+    with apart(dtype), untouched(model):
         torch.default_generator.manual_seed(seed)
         study = _Study(plain_copy(model, dtype), layer or "", unit, channel, POWERS[power], seed)
         source = "inputs" if images is not None else "input_size"

@@ -31,6 +31,7 @@ from rflib._copy import (
     checked_unit,
     first_convolution,
     times,
+    untouched,
     weigh,
     wiring_copy,
 )
@@ -232,7 +233,7 @@ def probe(
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     check_arguments(model, layer, seed)
     size = None if input_size is None else checked_size(input_size)
-    with apart():
+    with apart(), untouched(model):
         study = _Study(model, layer or "", seed)
         found = study.grown(unit) if size is None else study.support(size, unit)
         return found.result()

@@ -31,7 +31,7 @@ from torch.nn.modules.module import (
 )
 
 from rflib import _shortcuts  # noqa: F401 (with _operators, registers all rules)
-from rflib._copy import first_convolution, short, times
+from rflib._copy import first_convolution, short, times, untouched
 from rflib._maps import BITS, ENDS, NONE, Array, Deps, MapError, Origin, compressed, vary
 from rflib._tracer import (
     MARKS,
@@ -936,7 +936,8 @@ def trace(
     """
     model = getattr(model, "_orig_mod", model)
     study = Study(model, input_size, unknown)
-    return Trace(study, study.shapes, bits=False)
+    with untouched(model):
+        return Trace(study, study.shapes, bits=False)
 
 
 class Study:

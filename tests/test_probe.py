@@ -1104,3 +1104,33 @@ def test_one_of_a_pair(choice: str) -> None:
     net = Net(forward, conv=nn.Conv1d(3, 3, 3))
     assert rflib.probe(net, (1, 3, 16), unit=3).region == ((2, 5),)
     assert rflib.trace(net, (1, 3, 16)).output.region(3) == ((2, 5),)
+
+
+class HoldsOn(nn.Module):
+    """A function that is stored, and that copy.deepcopy leaves as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.stored = lambda x: self.norm(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stored(x)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        rflib.probe,
+        rflib.trace,
+        lambda model, size: rflib.effective(model, size, theoretical=False),
+    ],
+    ids=["probe", "trace", "effective"],
+)
+def test_a_forward_that_reaches_the_readers_own_module_is_refused(measure: Any) -> None:
+    model = HoldsOn().train()
+    with pytest.raises((RuntimeError, ValueError), match=r"own submodule 'norm'.*Make .* a method"):
+        measure(model, (1, 3, 16, 16))
+    assert model.norm.num_batches_tracked == 0
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+    assert rflib.trace(model.eval(), (1, 3, 16, 16)).output.size == (1, 1)
