@@ -209,8 +209,11 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
     parent = os.getpid()
     if examiner.nursery is not None:
         examiner.nursery.ensure()
+    # Python drops what its own hooks around a fork raise, an interrupt too: it has to wait.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process = os.fork()
     if process:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(write)
         return _Running(
             name, process, pipe, examiner.slot, time.monotonic() + examiner.limits.examiner_s
@@ -220,6 +223,7 @@ def _fork(examiner: Examiner, name: str, cells: list[Cell], others: list[int]) -
         for descriptor in (pipe, *others):
             os.close(descriptor)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # and takes us with it
         if os.getppid() != parent:
             os._exit(1)
