@@ -66,6 +66,14 @@ TIDY = (
     # The settings of thebe, whose script is left out.
     (re.compile(r'\s*<script type="text/x-thebe-config">.*?</script>', re.DOTALL), ""),
     (re.compile(r"\s*<script>kernelName = '[^']*'</script>"), ""),
+    # A line may break on both sides of typeset math, and then begin with the full stop behind it.
+    (
+        re.compile(
+            r'(?<!<span class="together">)(?<![^\s>])(?=[^\s<>]|[^>]*>[^<]*</span>[^\s<])'
+            r'(?P<word>[^\s<>]*<span class="math notranslate nohighlight">[^<]*</span>[^\s<]*)'
+        ),
+        r'<span class="together">\g<word></span>',
+    ),
 )
 # The search's scripts serve the search page; elsewhere they would only cost their weight.
 SEARCH = re.compile(

@@ -22,6 +22,22 @@ CUT_FORMULAS = """
   .map((formula) => formula.textContent)
 """
 
+# Lines that begin with the punctuation behind a formula, or end with the bracket before one.
+TORN = """
+() => [...document.querySelectorAll('.bd-article .math:not(div) > mjx-container')]
+  .flatMap((math) => [[math, 'next', 0], [math, 'previous', -1]])
+  .filter(([math, side, at]) => {
+    const words = math.parentElement[`${side}Sibling`];
+    if (words?.nodeType !== Node.TEXT_NODE || /\\s/.test(words.data.at(at))) return false;
+    const range = document.createRange(), first = at ? words.length - 1 : 0;
+    range.setStart(words, first);
+    range.setEnd(words, first + 1);
+    const [here, there] = [math, range].map((part) => part.getBoundingClientRect());
+    return here.height && (there.bottom < here.top || there.top > here.bottom);
+  })
+  .map(([math]) => math.closest('p, li, td, dd')?.textContent.slice(0, 150))
+"""
+
 SMALL_TARGETS = """
 () => ['.noUi-handle', 'button', 'select', 'input', '[contenteditable]']
   .flatMap((target) => [...document.querySelectorAll(`.live-figure ${target}`)])
@@ -39,6 +55,7 @@ def test_fits_a_phone(visitor: Visitor, page_path: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert page.evaluate(TOO_WIDE) == [], "wider than the window"
         assert page.evaluate(CUT_FORMULAS) == [], "formulas wider than the window"
+        assert page.evaluate(TORN) == [], "formulas torn from their punctuation"
         assert page.evaluate(SMALL_TARGETS) == [], "targets under 24 pixels"
         small = "texts => texts.filter((t) => parseFloat(getComputedStyle(t).fontSize) < 12).length"
         assert page.locator(".live-figure svg text").evaluate_all(small) == 0
