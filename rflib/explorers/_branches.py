@@ -96,7 +96,8 @@ def _sentence(
 ) -> str:
     parts = [f"{_subject(b)} {_span(b['first'], b['last'])}" for b in branches]
     size = last - first + 1
-    both = f"Unit {unit} reads input {_span(first, last)}: {', '.join(parts)}."
+    inputs = "input" if size == 1 else "inputs"
+    both = f"Unit {unit} reads {inputs} {_span(first, last)}: {', '.join(parts)}."
     if size == longest:
         told = f"{both} One of them holds all the others, so the field is its {size}."
     else:

@@ -61,7 +61,7 @@ def cone(**initial: Any) -> Figure:
     the last layer whose inputs are lit. ValueError for a value outside its range.
 
     >>> cone(layers=3, kernel=3, stride=2).drawing.numbers["sentence"]
-    'Unit 1 of layer 3 reads input 8 to 22: receptive field 15, jump 8.'
+    'Unit 1 of layer 3 reads inputs 8 to 22: receptive field 15, jump 8.'
     """
     return build("cone", CONTROLS, state, initial)
 
@@ -71,7 +71,7 @@ def _sentence(layers: int, unit: int, reads: list[int], jump: int) -> str:
     if size == 1:
         what, field = f"input {first:,} alone", "1"
     elif len(reads) == size:
-        what, field = f"input {first:,} to {last:,}", f"{size:,}"
+        what, field = f"inputs {first:,} to {last:,}", f"{size:,}"
     else:
         what = f"{len(reads):,} of the {size:,} inputs {first:,} to {last:,}"
         field = f"{size:,} with holes"

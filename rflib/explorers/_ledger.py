@@ -29,7 +29,7 @@ def _row(index: int) -> tuple[Control, ...]:
 
 CONTROLS: tuple[Control, ...] = (
     Slider("layers", 1, MOST, 3),
-    Switch("misuse", False, label="show the mistake (r − 1)·s + k"),
+    Switch("misuse", False, label="show the mistake (r − 1)·s + d(k − 1) + 1"),
     *(control for index in range(MOST) for control in _row(index)),
 )
 

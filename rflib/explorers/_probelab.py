@@ -98,7 +98,12 @@ CONTROLS: tuple[Control, ...] = (
     Slider("stride", 1, 2, 1, label="stride of the first"),
     Slider("layers", 1, 4, 2),
     Choice("unit", (("centre", "centre"), ("corner", "corner")), "centre"),
-    Choice("number", (("float32", "float32"), ("float64", "float64")), "float32"),
+    Choice(
+        "number",
+        (("float32", "float32"), ("float64", "float64")),
+        "float32",
+        label="numbers in",
+    ),
     Switch("far", False, label="far out: 1, 2, 3, 4 layers stand for 22, 46, 70, 94"),
     _ImageSlider("image", 16, 48, 16, label="image size", group=_NET),
     Choice("weights", (("random", "random"), ("positive", "positive")), "positive", group=_NET),
@@ -470,7 +475,7 @@ def _verdict(expected: Truth, reading: Reading) -> str:
     top, bottom, left, right = reading.box
     measured = f"{bottom - top + 1} × {right - left + 1}"
     if measured == formula:
-        return f"Torch measures {measured}, and so says the formula."
+        return f"Torch measures {measured}, and the formula agrees."
     return f"Torch measures {measured}, the formula says {formula}."
 
 
@@ -510,8 +515,12 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
         part = f"{expected.clipped.size} × {expected.clipped.size}"
         top, bottom, left, right = reading.box
         touches = min(top, left) == 0 or max(bottom, right) == net.image - 1
-        sign = "only that the box touches the border" if touches else "nothing in the gradient"
-        reasons.append(f"{place} picture's border cuts the field to {part}: {sign} says so.")
+        sign = (
+            "the only sign of it is that the box touches the border"
+            if touches
+            else "nothing in the gradient says so"
+        )
+        reasons.append(f"{place} picture's border cuts the field to {part}: {sign}.")
     if expected.read < expected.clipped.size:
         reasons.append("The stride steps over pixels inside the box.")
     return reasons or ["Nothing is switched off, cut or lost."]

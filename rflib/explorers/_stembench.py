@@ -13,19 +13,25 @@ from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch,
 from rflib.explorers.stages import IMAGE, STAGES, field_and_inside, length, part, tenths
 from rflib.figures import photograph_data
 
-LABELS = {
-    "resnet": "7×7/2, pool (ResNet)",
-    "deep": "3×3/2, 3×3, 3×3, pool (ResNet-C)",
-    "three-first": "3×3/2, 3×3, 3×3, pool (64 channels)",
-    "three-last": "3×3, 3×3, 3×3/2, pool (64 channels)",
-    "three": "3×3, 3×3, 3×3 (64 channels)",
-    "three-narrow": "3×3, 3×3, 3×3 (32, 32, 64)",
-    "patchify": "4×4/4 patches",
-    "cifar": "3×3 (CIFAR)",
-    "mobile": "3×3/2 (MobileNet)",
+STEMS = {  # under the names of rflib.networks, which the drawing uses as well
+    "resnet": "7×7/2 to 64 channels, pool",
+    "deep": "3×3/2, 3×3, 3×3 to 32, 32, 64 channels, pool",
+    "three-first": "3×3/2, 3×3, 3×3 to 64 channels each, pool",
+    "three-last": "3×3, 3×3, 3×3/2 to 64 channels each, pool",
+    "three": "3×3, 3×3, 3×3 to 64 channels each",
+    "three-narrow": "3×3, 3×3, 3×3 to 32, 32, 64 channels",
+    "patchify": "4×4/4 to 64 channels",
+    "cifar": "3×3 to 64 channels",
+    "mobile": "3×3/2 to 32 channels",
 }
 CONTROLS: tuple[Control, ...] = (
-    Choice("stem", tuple((label, name) for name, label in LABELS.items()), "resnet", menu=True),
+    Choice(
+        "stem",
+        tuple((f"{name}: {layers}", name) for name, layers in STEMS.items()),
+        "resnet",
+        label="start from",
+        menu=True,
+    ),
     Choice("body", (("ResNet-18", 18), ("ResNet-50", 50)), 18),
     Slider("kernel", 1, 11, 7, label="first kernel"),
     Slider("stride", 1, 8, 2, label="first stride"),
@@ -98,13 +104,15 @@ def _middle(made: networks.Stem, body: int, stage: int) -> tuple[int, list[int],
 
 def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     at = now["stages"][now["stage"]]
+    whose = STAGES[now["stage"]] if now["stage"] else "the stem"
     said = [
-        f"The field of a unit of {STAGES[now['stage']]} is {at['size']:,} pixels a side, "
-        f"the next unit's lies {at['jump']} further on."
+        f"The field of a unit of {whose} is {_pixels(at['size'])} a side; "
+        f"the next unit's field lies {_pixels(at['jump'])} further on."
     ]
     inside = now["inside"] == now["field"]
     spans = "It spans" if inside else "It reaches beyond the border and spans"
-    said.append(f"{spans} {part(now['share'])}.")
+    gaps = ", gaps included" if stride > kernel else ""
+    said.append(f"{spans} {part(now['share'])}{gaps}.")
     spent = [each["products"] for each in now["stages"]]
     upto = sum(spent[: now["stage"] + 1])
     stem = f"The stem takes {tenths(spent[0], 10**6)} million multiply-adds"
@@ -119,6 +127,10 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     if at["map"] <= 3:
         said.append(f"The map has shrunk to {at['map']}×{at['map']} units.")
     return " ".join(said)
+
+
+def _pixels(n: int) -> str:
+    return "1 pixel" if n == 1 else f"{n:,} pixels"
 
 
 def stembench(**initial: Any) -> Figure:

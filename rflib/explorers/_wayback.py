@@ -142,7 +142,7 @@ def _meeting(numbers: State) -> str:
     phases, last = numbers["phases"], numbers["forward"][-1]
     if len(phases) > 1:
         told = ", ".join(f"{phase['size']:,} ({phase['share']} of places)" for phase in phases)
-        return f" By the place of the outputs: {told}."
+        return f" It depends on where the outputs stand: {told}."
     if any(layer["transposed"] for layer in numbers["layers"]):
         return f" Wherever the outputs stand, it is {numbers['needs'][-1]:,}."
     total = f"{numbers['needs'][-1]:,}"

@@ -214,6 +214,7 @@ def build(
             ipywidgets.jslink((drawing, f"{control.name}_max"), (widget, "max"))
         ipywidgets.jslink((widget, control.wire), (drawing, control.name))
     box = Figure([*_panels(controls, widgets, drawing), drawing])
+    box.add_class("rflib-figure")  # base.css lets the labels of its check boxes wrap
     box.drawing = drawing
     return box
 
@@ -271,9 +272,15 @@ def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
     )
     width = f"{ceil(longest * 6.6) + 10}px"
     style = {"description_width": width}
-    if isinstance(control, Choice) and not control.menu:
-        style["button_width"] = "auto"
-        if len(control.options) > 3:  # more do not fit beside another control
+    if isinstance(control, Choice):
+        if not control.menu:
+            style["button_width"] = "auto"
+        # A whole row for what does not fit beside another control.
+        if (
+            any(len(text) > 24 for text, _ in control.options)
+            if control.menu
+            else len(control.options) > 3
+        ):
             layout.grid_area = "auto / 1 / auto / -1"
     return {"description": _label(control), "layout": layout, "style": style}
 

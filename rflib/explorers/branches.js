@@ -15,7 +15,7 @@ export function state({ kernel_a, left_a, kernel_b, left_b, stride, unit, shortc
   if (shortcut) branches.push(branch("shortcut", 1, 0));
   const first = Math.min(...branches.map((b) => b.first)), last = Math.max(...branches.map((b) => b.last));
   const longest = Math.max(...branches.map((b) => b.last - b.first + 1)), size = last - first + 1;
-  const both = `Unit ${unit} reads input ${span(first, last)}: ` +
+  const both = `Unit ${unit} reads input${first < last ? "s" : ""} ${span(first, last)}: ` +
     `${branches.map((b) => `${subject(b)} ${span(b.first, b.last)}`).join(", ")}.`;
   const outside = Math.max(0, -first) + Math.max(0, last - INPUT + 1);
   const told = size === longest ? `${both} One of them holds all the others, so the field is its ${size}.`

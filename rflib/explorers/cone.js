@@ -37,7 +37,7 @@ export function lights({ kernel, stride, dilation, rows }, row, index) {
 const inputs = (cells) => {
   const first = cells[0], last = cells.at(-1), size = last - first + 1;
   if (size === 1) return `input ${num(first)} alone`;
-  if (size === cells.length) return `input ${num(first)} to ${num(last)}`;
+  if (size === cells.length) return `inputs ${num(first)} to ${num(last)}`;
   return `${num(cells.length)} of the ${num(size)} inputs ${num(first)} to ${num(last)}`;
 };
 

@@ -68,7 +68,7 @@ function draw(s, width) {
     const after = rows.map((_, i) => rows.slice(i + 1).reduce((product, row) => product * row.stride, 1));
     out.push(...named(y + 13, "mistake", `${wrong === size ? "" : "✗ "}${num(wrong)}`, color.warm));
     y = bar(out, segments(rows, after), X, unit, y, 30, true);
-    if (wrong !== size) out.push(text(0, (y += 8), "here a stride stretches the layers before it", { size: 12, fill: color.warm }));
+    if (wrong !== size) out.push(text(0, (y += 8), "here the strides after a layer stretch it, not those before", { size: 12, fill: color.warm }));
   }
   const top = y;
   y = cone(out, rows, X, unit, y + 18);

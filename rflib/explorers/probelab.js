@@ -173,7 +173,7 @@ function verdict(truth, box) {
   const formula = `${truth.size} × ${truth.size}`;
   if (!box) return `Torch measures nothing: every gradient is 0. The formula says ${formula}.`;
   const measured = `${box[1] - box[0] + 1} × ${box[3] - box[2] + 1}`;
-  return `Torch measures ${measured}, ${measured === formula ? "and so says the formula" : "the formula says " + formula}.`;
+  return `Torch measures ${measured}, ${measured === formula ? "and the formula agrees" : "the formula says " + formula}.`;
 }
 function reasons(net, truth, { box, count, infinite }) {
   if (!box) return ["A ReLU that is off stands in every path: a dead gradient is not an empty field."];
@@ -194,7 +194,7 @@ function reasons(net, truth, { box, count, infinite }) {
   if (String(truth.clipped) !== String(truth.field)) {
     const touches = Math.min(box[0], box[2]) === 0 || Math.max(box[1], box[3]) === net.image - 1;
     said.push(`${net.unit === "corner" ? "The unit stands in the corner, and the" : "The"} picture's border cuts the field to ${
-      part} × ${part}: ${touches ? "only that the box touches the border" : "nothing in the gradient"} says so.`);
+      part} × ${part}: ${touches ? "the only sign of it is that the box touches the border" : "nothing in the gradient says so"}.`);
   }
   if (truth.read < part) said.push("The stride steps over pixels inside the box.");
   return said.length ? said : ["Nothing is switched off, cut or lost."];
@@ -296,14 +296,19 @@ function profile(s, picture, low, high, x, y, width, height) {
   }
   const bracket = ([from, to], at, attributes) => line(x + clamp(from, -12 / one, s.image) * one, at,
     x + clamp(to + 1, 0, s.image + 12 / one) * one, at, { "stroke-width": 3, ...attributes });
-  const top = s.infinite ? "inf" : s.box ? tens(s.largest) : "";
-  const bottom = s.smallest !== null ? tens(s.smallest) : s.largest !== null ? tens(s.largest - (high - low) * 4) : "";
+  // Ticks at the outermost powers of ten among the bars; where there is none, at the smallest.
+  const extent = ((high - low) * TWELFTHS) / picture.steps, base = s.smallest ?? s.largest - extent;
+  const [from, to] = [Math.ceil(base / 12) * 12, Math.floor((base + extent) / 12) * 12];
+  const ticks = !high ? [] : from > to ? [base] : s.infinite ? [from] : [...new Set([from, to])];
   return group({},
     text(x - 30, y - 12, "largest gradient of each column, log scale", small()),
     group({ "shape-rendering": "crispEdges" }, bars),
     line(x, y + height, x + width, y + height, { stroke: color.muted }),
-    text(x - 6, y + 9, top, small("end")),
-    text(x - 6, y + height * 0.88 + 1, bottom === top ? "" : bottom, small("end")),
+    s.infinite ? text(x - 6, y + 4, "inf", small("end")) : null,
+    ticks.map((t) => {
+      const at = y + height * 0.88 * (extent ? 1 - (t - base) / extent : 0);
+      return [line(x - 4, at, x, at, { stroke: color.muted }), text(x - 6, at + 4, t % 12 ? about(t, 1).replaceAll(" ", "") : tens(t), small("end"))];
+    }),
     text(x - 16, y + height + 10, "0", small("end")),
     bracket(s.field, y + height + 9, { stroke: color.accent }),
     s.box ? bracket([s.box[2], s.box[3]], y + height + 16, { ...dashed, "stroke-width": 3 }) : null,
@@ -330,11 +335,12 @@ function legend(s, low, high, lost, x, y, wide) {
 }
 
 // The net in words, a line for as much as fits.
-function netInWords({ depth, kernel, activation, norm, pool, weights, number }, width) {
-  const layer = [`conv ${kernel} × ${kernel}`, norm === "none" ? null : `batch-norm (${norm === "train" ? "training" : "eval"})`,
-    activation === "relu" ? "ReLU" : null].filter(Boolean).join(" + ");
-  const kind = pool.startsWith("max") ? "max-pool" : "average-pool", many = (n) => (n > 1 ? `${n} × (${layer})` : layer);
-  const parts = pool === "none" ? [many(depth)] : pool.endsWith("last") || depth === 1 ? [many(depth), kind] : [layer, kind, many(depth - 1)];
+function netInWords({ depth, kernel, stride, activation, norm, pool, weights, number }, width) {
+  const layer = (s) => [`conv ${kernel} × ${kernel}${s > 1 ? "/" + s : ""}`, norm !== "none" && `batch-norm (${norm === "train" ? "training" : "eval"})`,
+    activation === "relu" && "ReLU"].filter(Boolean).join(" + ");
+  const kind = pool !== "none" && (pool.startsWith("max") ? "max-pool" : "average-pool"), early = pool.endsWith("first");
+  const first = early || stride > 1, rest = depth - first;
+  const parts = [first && layer(stride), early && kind, rest > 1 ? `${rest} × (${layer(1)})` : rest && layer(1), !early && kind].filter(Boolean);
   const values = { ones: "weights all 1", normalised: `weights 1/${kernel * kernel}`, random: "random weights" }[weights];
   const lines = [""];
   for (const word of [...parts.map((part, i) => (i ? "→ " : "") + part), "· " + values, "· " + number]) {

@@ -7,15 +7,15 @@ const POOL = { k: 3, s: 2, p: 1 };
 
 const conv = (k, from, to, s = 1) => ({ k, s, p: Math.max(0, Math.ceil((k - s) / 2)), from, to });
 const STEMS = {
-  resnet: { name: "7×7/2, pool", convs: [conv(7, 3, 64, 2)], pool: true },
-  deep: { name: "deep, pool", convs: [conv(3, 3, 32, 2), conv(3, 32, 32), conv(3, 32, 64)], pool: true },
-  three: { name: "three 3×3", convs: [conv(3, 3, 64), conv(3, 64, 64), conv(3, 64, 64)], pool: false },
-  "three-narrow": { name: "narrow three", convs: [conv(3, 3, 32), conv(3, 32, 32), conv(3, 32, 64)], pool: false },
-  "three-first": { name: "3×3/2 first", convs: [conv(3, 3, 64, 2), conv(3, 64, 64), conv(3, 64, 64)], pool: true },
-  "three-last": { name: "3×3/2 last", convs: [conv(3, 3, 64), conv(3, 64, 64), conv(3, 64, 64, 2)], pool: true },
-  patchify: { name: "4×4/4", convs: [conv(4, 3, 64, 4)], pool: false },
-  cifar: { name: "3×3", convs: [conv(3, 3, 64)], pool: false },
-  mobile: { name: "3×3/2", convs: [conv(3, 3, 32, 2)], pool: false },
+  resnet: { convs: [conv(7, 3, 64, 2)], pool: true },
+  deep: { convs: [conv(3, 3, 32, 2), conv(3, 32, 32), conv(3, 32, 64)], pool: true },
+  three: { convs: [conv(3, 3, 64), conv(3, 64, 64), conv(3, 64, 64)], pool: false },
+  "three-narrow": { convs: [conv(3, 3, 32), conv(3, 32, 32), conv(3, 32, 64)], pool: false },
+  "three-first": { convs: [conv(3, 3, 64, 2), conv(3, 64, 64), conv(3, 64, 64)], pool: true },
+  "three-last": { convs: [conv(3, 3, 64), conv(3, 64, 64), conv(3, 64, 64, 2)], pool: true },
+  patchify: { convs: [conv(4, 3, 64, 4)], pool: false },
+  cifar: { convs: [conv(3, 3, 64)], pool: false },
+  mobile: { convs: [conv(3, 3, 32, 2)], pool: false },
 };
 
 // The residual blocks of a stage: [layers of the main path, the shortcut's 1x1 or null].
@@ -97,9 +97,9 @@ function words({ stages, stage, field, inside, share }, kernel, stride) {
   const upto = spent.slice(0, stage + 1).reduce((sum, each) => sum + each);
   const whole = field[0] === inside[0] && field[1] === inside[1];
   return [
-    `The field of a unit of ${STAGES[stage]} is ${num(size)} pixels a side, the next unit's lies ${jump} further on.`,
+    `The field of a unit of ${stage ? STAGES[stage] : "the stem"} is ${count(size, "pixel")} a side; the next unit's field lies ${count(jump, "pixel")} further on.`,
     (whole ? "It spans " : "It reaches beyond the border and spans ") +
-      `${partOfImage(share)}.`,
+      `${partOfImage(share)}${stride > kernel ? ", gaps included" : ""}.`,
     `The stem takes ${tenths(spent[0], 1e6)} million multiply-adds` + (stage ? ` of ${tenths(upto, 1e6)} million up to here.` : "."),
     stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns ${
       stride - kernel === 1 ? "is" : "are"} read by no unit.` : null,
@@ -135,8 +135,8 @@ function staircase(s, width, height) {
     const y = Y(size) + (Y(IMAGE) < Y(size) && Y(size) - Y(IMAGE) < 20 ? 16 : -6);
     out.push(text(X(i + 0.5), y, num(size), { anchor: "middle", weight: 700, fill: color.accent, stroke: color.paper, "stroke-width": 3, "paint-order": "stroke" }));
   });
-  const label = s.changed ? `${s.first} …` : STEMS[s.stem].name;
-  const names = s.others.map((other) => ({ y: Y(other.sizes[4]), name: STEMS[other.stem].name }));
+  const label = s.changed ? `${s.first} …` : s.stem;
+  const names = s.others.map((other) => ({ y: Y(other.sizes[4]), name: other.stem }));
   return group({}, ...out, ...ends([...names, { y: Y(sizes[4]), name: label, here: true }], right, bottom));
 }
 
@@ -182,13 +182,15 @@ function picture(s, x, y, side) {
 const memory = (n) => (n < 1e5 ? `${tenths(n, 1e3)}\u00a0kB` : `${tenths(n, 1e6)}\u00a0MB`);
 const short = (n) => (n < 1e6 ? num(n) : n < 1e9 ? `${tenths(n, 1e6)}\u00a0M` : `${tenths(n, 1e9)}\u00a0G`);
 
+const some = (share) => `${share === "0.0" ? "less than 0.1" : share} %`;
+
 function numbers(s) {
   const rows = s.stages.map(({ size, jump, map, weights, products, values }, i) =>
     [STAGES[i], size, jump, `${map}×${map}`, short(weights), short(products), memory(4 * values)]);
   return [
     table({ caption: "Each stage's own weights, multiply-adds (MACs) and memory of activations (float32), for one 224×224 image",
       head: ["stage", "r", "j", "map", "weights", "MACs", "memory"], rows, now: s.stage }),
-    h("p", { class: "rf-note" }, `Inside the image: ${s.share === "0.0" ? "less than 0.1" : s.share} % of its area. The whole field's area, r²: ${s.ratio} % of the image's.`),
+    h("p", { class: "rf-note" }, `Inside the image: ${some(s.share)} of its area. The whole field's area, r²: ${some(s.ratio)} of the image's.`),
   ];
 }
 

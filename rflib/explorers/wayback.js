@@ -74,7 +74,7 @@ function stepped(s, below) {
 const sum = (s, below) => `${s.layers[below].stride}·(${num(s.widths[below + 1])} − 1) + ${s.layers[below].kernel} = ${num(s.widths[below])}`;
 const forwards = (s) => (s.output > 1 ? `${num(last(s.forward).size)} + ${s.output - 1}·${num(last(s.forward).jump)} = ` : "r = ") + num(last(s.needs));
 function meeting(s) {
-  if (s.phases.length > 1) return ` By the place of the outputs: ${s.phases.map((each) => `${num(each.size)} (${each.share} of places)`).join(", ")}.`;
+  if (s.phases.length > 1) return ` It depends on where the outputs stand: ${s.phases.map((each) => `${num(each.size)} (${each.share} of places)`).join(", ")}.`;
   if (!plain(s)) return ` Wherever the outputs stand, it is ${num(last(s.needs))}.`;
   return ` Forwards it is the same: ${forwards(s)}.`;
 }
