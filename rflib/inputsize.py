@@ -21,6 +21,7 @@ from rflib.layers import LayerAxis, Stack, switch, told
 from rflib.sets import Runs, hull_size, read_by
 
 MOST_STATES = 100_000  # more phases than this are refused in words
+MOST_PIECES = 5_000_000  # the same for the runs of positions that all phases read: half a GB
 SEARCHED = 10_000  # how many units are searched for the first one of a phase
 
 
@@ -208,7 +209,15 @@ def _followed(layers: Sequence[LayerAxis], output: int) -> tuple[list[_State], t
             period, pitch = period * classes, pitch * classes // layer.stride
         else:
             pitch *= layer.stride
-        read = [replace(state, shape=read_by(layer, state.shape)) for state in states]
+        read, pieces = [], 0
+        for state in states:
+            read.append(replace(state, shape=read_by(layer, state.shape)))
+            pieces += len(read[-1].shape)
+            if pieces > MOST_PIECES:
+                raise ValueError(
+                    f"what all phases read must have at most {MOST_PIECES:,} pieces; here it has "
+                    f"more. rflib.region gives the field of one unit"
+                )
         states = _merge(read, pitch, period)
         largest.append(max(hull_size(state.shape) for state in states))
     here = [replace(state, unit=state.unit % period) for state in states]
@@ -274,7 +283,10 @@ def map_sizes(layers: Sequence[LayerAxis], size: int) -> tuple[int, ...]:
         _check_padding(layer, i, sizes[-1], size)
         sizes.append(_output(layer, sizes[-1]))
         if sizes[-1] < 1:
-            raise _too_small(size, i, sizes[-2], f"its window of {told(layer.reach + 1)}")
+            wanted = f"its window of {told(layer.reach + 1)}"
+            if layer.transposed:
+                wanted = f"its padding, which cuts off {told(layer.before + layer.after)}"
+            raise _too_small(size, i, sizes[-2], wanted)
     return tuple(sizes)
 
 

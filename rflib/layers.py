@@ -17,10 +17,12 @@ from __future__ import annotations
 import operator
 import re
 import reprlib
+import struct
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
+from math import floor, inf
 from typing import Any
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -312,7 +314,7 @@ def read(layers: object, order: str | None = None) -> tuple[Layer, ...]:
     >>> read([(3,), (3, 2, 1), {"kernel": 5, "dilation": 2}])
     (Layer(3), Layer(3, stride=2, padding=1), Layer(5, dilation=2))
     """
-    if order not in (None, "definition"):
+    if order is not None and not (isinstance(order, str) and order == "definition"):
         raise ValueError(f'order must be None or "definition"; got {told(order)}')
     found = tuple(_read_all(layers, order))
     if not found:
@@ -330,8 +332,9 @@ def _read_all(layers: object, order: str | None) -> list[Layer]:
         "a sequence of layers, each a Layer, a tuple (kernel, stride, padding, dilation), a dict "
         "or a torch module"
     )
-    if isinstance(layers, (str, bytes, Mapping)) or not isinstance(layers, Iterable):
-        raise TypeError(f"layers must be {what}; got {told(layers)}")
+    if isinstance(layers, (str, bytes, Mapping, Set)) or not isinstance(layers, Iterable):
+        unordered = ", which has no order" if isinstance(layers, Set) else ""
+        raise TypeError(f"layers must be {what}; got {told(layers)}{unordered}")
     found: list[Layer] = []
     for i, entry in enumerate(layers):
         found.extend(_read_entry(entry, f"layers[{i}]", order))
@@ -346,6 +349,12 @@ def _read_entry(entry: object, place: str, order: str | None) -> list[Layer]:
     try:
         if isinstance(entry, Mapping):
             return [_from_dict(entry)]
+        if isinstance(entry, list) and any(isinstance(part, (tuple, list)) for part in entry):
+            raise TypeError(
+                f"one layer must be a tuple (kernel, stride, padding, dilation), each an integer "
+                f"or one integer per axis; got a list, {told(entry)}, which may also be several "
+                f"layers: join those into the one list"
+            )
         if isinstance(entry, (tuple, list)):
             return [_from_tuple(entry)]
     except (TypeError, ValueError) as error:
@@ -459,10 +468,15 @@ def _conv_transpose(module: Any, n: int) -> Layer:
 
 def _pool(module: Any, n: int) -> Layer:
     stride = module.kernel_size if module.stride is None else module.stride
+    kernel, padding = _tuple(module.kernel_size, n), _tuple(getattr(module, "padding", 0), n)
+    if any(2 * p > k for k, p in zip(kernel, padding, strict=True)):
+        raise ValueError(
+            f"torch runs no pool whose padding, {padding}, is over half of its kernel, {kernel}"
+        )
     return Layer(
-        _tuple(module.kernel_size, n),
+        kernel,
         _tuple(stride, n),
-        _tuple(getattr(module, "padding", 0), n),
+        padding,
         _tuple(getattr(module, "dilation", 1), n),
         ceil_mode=bool(module.ceil_mode),
     )
@@ -485,9 +499,16 @@ def _shuffle(module: Any, _: int) -> Layer:
     return Layer((r, r), (r, r), transposed=True)
 
 
-def _unshuffle(module: Any, _: int) -> Layer:
-    r = module.downscale_factor
-    return Layer((r, r), (r, r))
+def _exact_in_float32(scale: int) -> bool:
+    """Whether torch's floor(o * float32(1 / scale)) is o // scale: up to 40 it is, not at 41."""
+
+    def rounded(x: float) -> float:
+        return float(struct.unpack("f", struct.pack("f", x))[0])
+
+    if scale <= 40:
+        return True
+    step = rounded(1 / scale)
+    return all(floor(rounded(i * scale * step)) == i for i in range(1, 4001))
 
 
 def _upsample(module: Any, _: int) -> Layer:
@@ -500,9 +521,14 @@ def _upsample(module: Any, _: int) -> Layer:
     if n is None and mode not in ("nearest", "nearest-exact"):
         raise ValueError(f"mode {mode!r} is not one of nearest, linear, bilinear, trilinear")
     factors = _tuple(factor, n or 1)
-    if any(f != int(f) or f < 1 for f in factors):
+    if any(f != f or f in (inf, -inf) or f != int(f) or f < 1 for f in factors):
         raise ValueError(f"scale_factor {factor} is not a whole number")
     scales = tuple(int(f) for f in factors)
+    if mode == "nearest" and not all(map(_exact_in_float32, scales)):
+        raise ValueError(
+            f"in float32 torch does not compute the positions behind scale_factor {factor} "
+            f"exactly, and some units read a neighbour"
+        )
     if n is None and not isinstance(factor, tuple):  # nearest works on any number of axes
         return Layer(scales[0], scales[0], transposed=True)
     if n is None:
@@ -514,7 +540,9 @@ def _upsample(module: Any, _: int) -> Layer:
 
 def _no_extent(module: Any, _: int) -> Layer:
     if type(module).__name__ in ("Softmax", "Softmin", "LogSoftmax", "GLU") and module.dim != 1:
-        raise ValueError(f"dim={module.dim} mixes positions; only dim=1, the channels, does not")
+        raise ValueError(
+            f"dim={module.dim} mixes positions, or may do so; only dim=1, the channels, does not"
+        )
     if getattr(module, "track_running_stats", True) is False:
         raise ValueError("without running statistics it normalises over the whole map")
     return Layer(1)
@@ -526,7 +554,6 @@ _READERS: dict[str, Callable[[Any, int], Layer]] = {
     **{f"{kind}Pool{n}d": _pool for n in (1, 2, 3) for kind in ("Max", "Avg", "LP")},
     **{f"{kind}Pad{n}d": _pad for n in (1, 2, 3) for kind in (*_MODE, "Circular")},
     "PixelShuffle": _shuffle,
-    "PixelUnshuffle": _unshuffle,
     "Upsample": _upsample,
     "UpsamplingNearest2d": _upsample,
     **dict.fromkeys(
@@ -548,6 +575,9 @@ _WHOLE_MAP = {
     "Linear": "reads the whole of the axis that it acts on",
     "Flatten": "gives up the axes that a receptive field has",
     "MultiheadAttention": "reads every position",
+    "PixelUnshuffle": "moves positions into channels, which a list of layers does not follow",
+    "ModuleList": "holds modules and does not say in which order they run",
+    "ModuleDict": "holds modules and does not say in which order they run",
 }
 
 
@@ -565,7 +595,7 @@ def _read_module(module: Any, place: str, order: str | None) -> list[Layer]:
         n = int(axes[1]) if axes else 0
         try:
             layer = reader(module, n)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise _cannot_place(module, place, str(error)) from None
         return [_named(layer, place)]
     if order == "definition" and next(module.children(), None) is not None:

@@ -111,8 +111,8 @@ def reaches(
 ) -> Any:
     """Return the first and the last unit of the last layer that read input position `pixel`.
 
-    The inverse of `region`; without `input_size` the input goes on for ever to the right.  Errors
-    are those of `region`; an empty Region says that no unit reads the pixel.
+    The inverse of `region`; without `input_size` the maps before the last one go on for ever in
+    both directions.  Errors are those of `region`; an empty Region says that no unit reads it.
 
     >>> reaches([(3,), (3, 2)], pixel=6)
     Region(first=1, last=3)

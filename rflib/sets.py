@@ -33,7 +33,8 @@ def merged(intervals: Iterable[tuple[int, int]]) -> Runs:
 
 def clipped(runs: Runs, first: int, last: int) -> Runs:
     """Return the part of `runs` between `first` and `last`."""
-    return tuple((max(a, first), min(b, last)) for a, b in runs if b >= first and a <= last)
+    cut = ((max(a, first), min(b, last)) for a, b in runs)
+    return tuple((a, b) for a, b in cut if a <= b)
 
 
 def count(runs: Runs) -> int:

@@ -174,6 +174,14 @@ NOT_LAYERS: dict[str, tuple[Any, str, str, str]] = {
     ),
     "module without a place": ([nn.Linear(1, 1)], "layers[0]", "Linear", "rflib.trace"),
     "container of modules": (nn.ModuleList([nn.ReLU()]), "layers", "ModuleList", "rflib.trace"),
+    "container without an order": (nn.ModuleList([nn.ReLU()]), "layers", "ModuleList", "order"),
+    "positions in channels": (nn.PixelUnshuffle(2), "layers", "PixelUnshuffle", "rflib.trace"),
+    "pool that torch refuses": (nn.MaxPool2d(2, padding=2), "layers", "(2, 2)", "half"),
+    "pool of 2.5": ([nn.MaxPool2d(2.5)], "layers[0]", "2.5", "integer"),
+    "endless upsampling": (nn.Upsample(scale_factor=float("inf")), "layers", "inf", "whole number"),
+    "upsampling that float32 misses": (nn.Upsample(scale_factor=41), "layers", "41", "float32"),
+    "set": ({(3, 1), (5, 2)}, "layers", "(5, 2)", "no order"),
+    "stages": ([[(3, 1), (3, 1)], [(5, 2), (3, 1)]], "layers[0]", "(3, 1)", "join"),
 }
 
 FUNCTIONS: dict[str, Callable[[Any], object]] = {

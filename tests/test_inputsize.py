@@ -222,3 +222,11 @@ def test_inputs_for_a_wide_layer_that_rounds_up() -> None:
     wide = 10**9
     layer = Layer(wide, wide, ceil_mode=True)
     assert rflib.inputs_for([layer], 2) == (wide + 1, 2 * wide)
+
+
+def test_phases_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [Layer(20, dilation=2), Layer(101, 101, transposed=True), Layer(1, 99)]
+    assert rflib.phases(layers)[0].share == 1
+    monkeypatch.setattr("rflib.inputsize.MOST_PIECES", 1000)
+    with pytest.raises(ValueError, match=r"at most 1,000 pieces.*rflib\.region"):
+        rflib.phases(layers)

@@ -172,7 +172,6 @@ MODULES = {
     "LPPool1d": (nn.LPPool1d(2, 3, 2), [(3, 2, (0, 0), 1)]),
     "LPPool2d": (nn.LPPool2d(2, (3, 2)), [(3, 3, (0, 0), 1), (2, 2, (0, 0), 1)]),
     "LPPool3d": (nn.LPPool3d(2, 3), [(3, 3, (0, 0), 1)] * 3),
-    "PixelUnshuffle": (nn.PixelUnshuffle(3), [(3, 3, (0, 0), 1)] * 2),
     "ZeroPad1d": (nn.ZeroPad1d((1, 2)), [(1, 1, (1, 2), 1)]),
     "ZeroPad2d": (nn.ZeroPad2d((1, 2, 3, 4)), [(1, 1, (3, 4), 1), (1, 1, (1, 2), 1)]),
     "ZeroPad3d": (

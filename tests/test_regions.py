@@ -242,3 +242,10 @@ def test_deep_and_large() -> None:
     assert time.process_time() - began < 10
     assert rflib.region([(3, 2)] * 100, 5) == (5 * 2**100, 5 * 2**100 + 2**101 - 2)
     assert rflib.region([(3,)], 10**30) == (10**30, 10**30 + 2)
+
+
+def test_circular_padding_does_not_repeat_what_lies_behind_it() -> None:
+    """With ceil_mode a window may end beyond the padding: that reads nothing, not position 0."""
+    rounded = Layer(7, 3, padding_mode="circular", ceil_mode=True)
+    assert rflib.reads([rounded], 1, 9) == (3, 4, 5, 6, 7, 8)
+    assert rflib.region([rounded], 1, 9, clip=True) == (3, 8)
