@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-CONE = 64  # cells of an input that a cone can show
+CONE = 64  # cells of a map that a cone can show
 STEPS = 60  # of a staircase that can be read
 
 DESCRIPTION = """\
@@ -229,6 +229,8 @@ def _pixels(given: Sequence[str] | None, rows: Table) -> tuple[int, ...] | None:
     found = numbers("--input", given[-1])
     if len(given) > 1 or len(found) != axes:
         raise UsageError(f"--input: this spec takes {_wanted(axes)}; got {' '.join(given)!r}")
+    if min(found) < 1:
+        raise UsageError(f"--input: must be at least 1 pixel; got {' '.join(given)!r}")
     return found
 
 
@@ -344,8 +346,10 @@ def _spec_picture(
     pixels: tuple[int, ...] | None,
     unit: tuple[int, ...] | None,
 ) -> Picture:
-    if pixels is not None and unit is not None and len(pixels) == 1 and pixels[0] <= CONE:
-        return figures.cone(layers, unit[0], pixels[0])
+    if pixels is not None and unit is not None and len(pixels) == 1:
+        maps = [map_ for map_ in _unit_counts(layers, pixels) if map_ is not None]
+        if max(cells for map_ in maps for cells in map_) <= CONE:
+            return figures.cone(layers, unit[0], pixels[0])
     names = [f"layer {row.index}" for row in rows]
     return _staircase(names, [_axes(row, row.size) for row in rows], pixels)
 
@@ -359,7 +363,11 @@ def _of_model(given: argparse.Namespace) -> str:
     names, shapes = _names(given.input), _shapes(given.input)
     from rflib.trace import trace as traced  # before the model: it cannot do without torch
 
-    trace = traced(made(given.model), shapes, unknown=given.unknown)
+    model = made(given.model)
+    try:
+        trace = traced(model, shapes, unknown=given.unknown)
+    except SystemExit as error:
+        raise NoAnswerError(f"the model ended the program while it ran: {error!r}") from error
     which = _which(names, given.of)
     path = _path(trace, given.layer or "")
     if given.plot is not None:
@@ -428,7 +436,7 @@ def _paths(trace: Trace, depth: int | None, every: bool) -> list[str]:
     if every and depth is None:
         return list(trace)
     rows = [row[0] for row in trace.table(depth)[1:]]
-    return [*rows[:-1], "" if rows[-1] == "output" else rows[-1]]
+    return [*rows[:-1], *("" if row == "output" else row for row in rows[-1:])]
 
 
 def _unit(field: Field, text: str | None) -> tuple[int, ...]:

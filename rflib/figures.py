@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rflib.inputsize import output_size
-from rflib.layers import Layer, read, whole
+from rflib.layers import Layer, read, told, whole
 from rflib.networks import Stem, resnet_path
 from rflib.recurrence import recurrence
 from rflib.regions import Region, reads, region
@@ -158,6 +158,7 @@ def _style() -> AbstractContextManager[None]:
         {
             "font.family": ["DejaVu Sans"],  # matplotlib's own, for the layout only: see _inline
             "font.size": 11,
+            "text.parse_math": False,  # names are the reader's: a dollar sign is a dollar sign
             "axes.titlesize": 11,
             "axes.labelsize": 11,
             "xtick.labelsize": 10,
@@ -292,7 +293,8 @@ def on_photograph(
 
     fields: a name for each, and its (first, last) row and (first, last) column as `rflib.region`
     gives them, unclipped, in pixels of the image. shape: rows and columns of the image for which
-    the photograph stands; it is stretched to them. Raises ValueError for no or empty fields.
+    the photograph stands; it is stretched to them. Raises TypeError or ValueError for no or empty
+    fields, and for ends or a shape that are no integers.
 
     >>> on_photograph({"corner": ((-3, 7), (0, 10))}).alt
     'A photograph of a woman in uniform with boxes on it. corner: rows −3 to 7, columns 0 to 10.'
@@ -300,6 +302,11 @@ def on_photograph(
     if not fields:
         raise ValueError("fields is empty; allowed: at least one name with its rows and columns")
     _check_looks("fields", fields)
+    if not isinstance(title, str):
+        raise TypeError(f"title is {title!r}; allowed: a string")
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise TypeError(f"shape is {shape!r}; allowed: rows and columns")
+    shape = (_checked_size("shape[0]", shape[0]), _checked_size("shape[1]", shape[1]))
     with _style():
         figure = _figure(WIDTH)
         axes = figure.subplots()
@@ -381,9 +388,28 @@ def _checked_box(name: str, box: Any) -> Box:
         raise TypeError(
             f"{name} is {box!r}; allowed: (first, last) row and (first, last) column"
         ) from None
+    for end in (top, bottom, left, right):
+        whole(name, end, -(10**15))
+        if end > 10**15:
+            raise ValueError(f"{name} is {told(box)}; allowed: ends of up to 10**15 pixels")
     if bottom < top or right < left:
         raise ValueError(f"{name} is {box!r}, which is empty: a first is after its last")
     return (top, bottom), (left, right)
+
+
+def _checked_size(name: str, size: object) -> int:
+    """Return a length in pixels that can be drawn."""
+    number = whole(name, size, 1)
+    if number > 10**300:
+        raise ValueError(f"{name} is {told(number)}; allowed: up to 10**300, more cannot be drawn")
+    return number
+
+
+def _checked_axis(axis: object, count: int) -> int:
+    number = whole("axis", axis, 0)
+    if number >= count:
+        raise ValueError(f"axis is {number}; allowed: 0 to {count - 1}")
+    return number
 
 
 def _draw_photograph(axes: Axes, boxes: Sequence[Box], shape: tuple[int, int] = _SQUARE) -> None:
@@ -525,8 +551,9 @@ Dashed lines: the formula, 1 to 3, 3 pixels.'
     import numpy as np
 
     values = _magnitudes(gradient)
-    if not 0 <= axis < values.ndim:
-        raise ValueError(f"axis is {axis!r}; allowed: 0 to {values.ndim - 1}")
+    axis = _checked_axis(axis, values.ndim)
+    if truth is not None:
+        truth = _checked_box("truth", (truth, (0, 0)))[0]
     line = values.sum(axis=tuple(a for a in range(values.ndim) if a != axis))
     ends = _hull(line, 0)
     first, last = _view([pair for pair in (ends, truth) if pair is not None], line.size)
@@ -563,7 +590,17 @@ def _magnitudes(gradient: Any) -> ndarray[Any, Any]:
     inner = getattr(gradient, "gradient", gradient)
     if hasattr(inner, "detach"):
         inner = inner.detach().cpu().numpy()
-    return np.abs(np.asarray(inner, dtype=np.float64))
+    if np.iscomplexobj(inner):
+        raise TypeError("gradient is complex; allowed: real numbers, as gradient.abs()")
+    try:
+        values = np.abs(np.asarray(inner, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"gradient is {told(gradient)}; allowed: a Probe, a tensor or an array of numbers"
+        ) from error
+    if not values.size:
+        raise ValueError(f"gradient has the shape {values.shape}; allowed: at least one position")
+    return values
 
 
 def _hull(values: ndarray[Any, Any], axis: int) -> tuple[int, int] | None:
@@ -720,8 +757,7 @@ pixels. The dashed Gaussian has sigma 1.8. Dotted lines: the theoretical field, 
     import numpy as np
 
     mass = _mass(result)
-    if not 0 <= axis < mass.ndim:
-        raise ValueError(f"axis is {axis!r}; allowed: 0 to {mass.ndim - 1}")
+    axis = _checked_axis(axis, mass.ndim)
     others = tuple(other for other in range(mass.ndim) if other != axis)
     field = _theoretical(result)
     fit = result.gaussian()
@@ -857,12 +893,17 @@ A dashed line marks the image, 224 pixels.'
             "stages in the same order in each"
         )
     _check_looks("networks", networks)
+    for name, fields in networks.items():
+        for stage, size in fields.items():
+            _checked_size(f"networks[{name!r}][{stage!r}]", size)
+    if image is not None:
+        _checked_size("image", image)
     with _style():
         figure = _figure(WIDTH * 0.72, WIDTH * max(1, len(names[0]) / 8))
         axes = figure.subplots()
         for index, (name, fields) in enumerate(networks.items()):
             colour, dashes = _LOOKS[index]
-            sizes = list(fields.values())
+            sizes = [float(size) for size in fields.values()]
             axes.stairs(sizes, baseline=None, color=colour, linestyle=dashes, label=name)
             axes.patches[-1].set_linewidth(3 if not index else 1.8)
         _number_steps(axes, list(networks.values()), image)
@@ -898,18 +939,18 @@ A dashed line marks the image, 224 pixels.'
     if not fields:
         raise ValueError("fields is empty; allowed: at least one name with its size")
     for name, size in fields.items():
-        whole(f"fields[{name!r}]", size, 1)
-    whole("image", image, 1)
+        _checked_size(f"fields[{name!r}]", size)
+    _checked_size("image", image)
     sizes = list(fields.values())
     with _style():
         figure = _figure(0.7 + 0.23 * len(fields))
         axes = figure.subplots()
         places = range(len(fields))
-        axes.barh(places, [min(size, image) for size in sizes], height=0.6, color=BLUE)
+        axes.barh(places, [float(min(size, image)) for size in sizes], height=0.6, color=BLUE)
         axes.barh(
             places,
-            [max(0, size - image) for size in sizes],
-            left=image,
+            [float(max(0, size - image)) for size in sizes],
+            left=float(image),
             height=0.6,
             color="none",
             edgecolor=WARM,
@@ -919,7 +960,7 @@ A dashed line marks the image, 224 pixels.'
         for place, size in enumerate(sizes):
             axes.annotate(
                 f"{size:,}",
-                (size, place),
+                (float(size), place),
                 xytext=(4, 0),
                 textcoords="offset points",
                 va="center",
@@ -929,7 +970,7 @@ A dashed line marks the image, 224 pixels.'
         axes.set_yticks(places, list(fields))
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(fields) - 0.4, -0.6)
-        axes.set_xlim(0, 1.14 * max(*sizes, image))
+        axes.set_xlim(0, 1.14 * float(max(*sizes, image)))
         axes.set_xticks([image], [f"image {image}"])
         axes.set_title("receptive field, pixels")
     told = ", ".join(f"{name} {size}" for name, size in fields.items())
@@ -989,7 +1030,9 @@ def cone(layers: object, unit: int, input_size: int) -> Picture:
     """One unit's field as rows of cells, the input below, one row for each layer above it.
 
     layers: along one axis, as for `rflib.recurrence`. unit: of the last map. input_size: cells of
-    the input. Lit cells are read, dark ones are not; a line joins a cell to what it reads.
+    the input. Lit cells are read, dark ones are not; a line joins a cell to what it reads. Raises
+    TypeError or ValueError as `rflib.reads` does, and for layers of several axes or maps of more
+    than a thousand cells.
 
     >>> cone([(3,), (3,)], unit=2, input_size=8).alt
     'Unit 2 of layer 2 and what it reads. Layer 1: 3 cells, 2 to 4. Input: 5 cells, 2 to 6.'
@@ -997,10 +1040,20 @@ def cone(layers: object, unit: int, input_size: int) -> Picture:
     from matplotlib.patches import Rectangle
 
     stack = read(layers)
-    sizes = output_size(stack, input_size, steps=True)
-    lit = [reads(stack[level:], unit, sizes[level]) for level in range(len(stack))] + [(unit,)]
+    if (most := max(layer.axes or 0 for layer in stack)) > 1:
+        raise ValueError(f"layers have {most} axes; allowed: one")
+    sizes = [_single(size) for size in output_size(stack, input_size, steps=True)]
+    if max(sizes) > 1000:
+        raise ValueError(f"a map has {max(sizes):,} cells; allowed: up to 1,000 in a picture")
+
+    def sources(layers: Sequence[Layer], cell: int, size: int) -> tuple[int, ...]:
+        found: tuple[Any, ...] = reads(layers, cell, size)
+        return _single(found) if found and isinstance(found[0], tuple) else found
+
+    lit = [sources(stack[level:], unit, sizes[level]) for level in range(len(stack))] + [(unit,)]
     rows = recurrence(stack)
-    starts, jumps = [0, *(row.start for row in rows)], [1, *(row.jump for row in rows)]
+    starts = [0, *(_single(row.start) for row in rows)]
+    jumps = [1, *(_single(row.jump) for row in rows)]
 
     def place(level: int, cell: int) -> float:
         return float(starts[level] + cell * jumps[level])
@@ -1018,7 +1071,7 @@ def cone(layers: object, unit: int, input_size: int) -> Picture:
             axes.text(-0.9, 2 * level, name, ha="right", va="center")
         for level in range(len(stack)):
             for cell in lit[level + 1]:
-                for source in reads(stack[level : level + 1], cell, sizes[level]):
+                for source in sources(stack[level : level + 1], cell, sizes[level]):
                     xs = [place(level, source), place(level + 1, cell)]
                     axes.plot(xs, [2 * level + 0.38, 2 * level + 1.62], color=BLUE, linewidth=0.8)
         axes.set_xlim(-0.9 - 0.16 * input_size, input_size)
@@ -1032,6 +1085,11 @@ def cone(layers: object, unit: int, input_size: int) -> Picture:
         for level in reversed(range(len(stack)))
     )
     return _finished(figure, f"Unit {unit} of layer {len(stack)} and what it reads. {told}")
+
+
+def _single(value: Any) -> Any:
+    """What belongs to the one axis, of layers that are given by numbers or per axis."""
+    return value[0] if isinstance(value, tuple) else value
 
 
 def unit_regions(field: Field, units: range, axis: int = 0) -> Picture:
@@ -1050,9 +1108,9 @@ def unit_regions(field: Field, units: range, axis: int = 0) -> Picture:
     """
     if not isinstance(units, range) or not units:
         raise TypeError(f"units is {units!r}; allowed: a range of at least one unit")
-    whole("axis", axis, 0)
-    if axis >= len(field.units):
-        raise ValueError(f"axis is {axis}; allowed: 0 to {len(field.units) - 1}")
+    if not field.units:
+        raise ValueError("field has no axes: its one unit is the whole map")
+    axis = _checked_axis(axis, len(field.units))
     middle = [n // 2 for n in field.units]
     found = {
         unit: field.region([*middle[:axis], unit, *middle[axis + 1 :]])[axis] for unit in units

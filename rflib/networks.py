@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from html import escape
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rflib import _zoo
@@ -56,13 +58,15 @@ __all__ = [
 ]
 
 FLOAT32_BYTES = 4
-DEPTHS: Mapping[int, tuple[int, ...]] = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
+DEPTHS: Mapping[int, tuple[int, ...]] = MappingProxyType(
+    {
+        18: (2, 2, 2, 2),
+        34: (3, 4, 6, 3),
+        50: (3, 4, 6, 3),
+        101: (3, 4, 23, 3),
+        152: (3, 8, 36, 3),
+    }
+)
 """Blocks in layer1 to layer4 of a plain ResNet, by its depth (He et al. 2016, table 1)."""
 
 NAMES: Mapping[str, Network] = _zoo.NAMES
@@ -73,16 +77,16 @@ CNN_LAYERS = ((9, 1), (3, 1), (3, 1), (3, 1), (9, 1), (3, 1), (3, 1), (7, 1), (3
 
 
 def padding_for(kernel: int, stride: int) -> int:
-    """The least padding on each side with which n inputs make at least n / stride outputs.
+    """The least padding on each side with which n inputs, a multiple of stride, make n / stride.
 
     It is (kernel - stride) / 2, rounded up and never below 0: the padding of every layer of a plain
     ResNet, and no padding for patches side by side. With an even kernel at stride 1 the map grows
-    by one.
+    by one. TypeError or ValueError where kernel or stride is no integer of at least 1.
 
     >>> padding_for(7, 2), padding_for(3, 2), padding_for(3, 1), padding_for(4, 4)
     (3, 1, 1, 0)
     """
-    return max(0, -((stride - kernel) // 2))
+    return max(0, -((whole("stride", stride, 1) - whole("kernel", kernel, 1)) // 2))
 
 
 @dataclass(frozen=True)
@@ -164,8 +168,14 @@ class Stem:
     pool: Pool | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {self.name!r}; allowed: a string")
+        if not isinstance(self.convs, tuple) or not all(isinstance(c, Conv) for c in self.convs):
+            raise TypeError(f"convs is {self.convs!r}; allowed: a tuple of Conv")
         if not self.convs:
             raise ValueError("convs is empty; allowed: at least one Conv")
+        if self.pool is not None and not isinstance(self.pool, Pool):
+            raise TypeError(f"pool is {self.pool!r}; allowed: a Pool or None")
         for before, after in pairwise(self.convs):
             if before.channels_out != after.channels_in:
                 raise ValueError(
@@ -206,20 +216,22 @@ def _conv(kernel: int, channels_in: int, channels_out: int, stride: int = 1) -> 
     return Conv(kernel, channels_in, channels_out, stride, padding_for(kernel, stride))
 
 
-STEMS: Mapping[str, Stem] = {
-    made.name: made
-    for made in (
-        Stem("resnet", (_conv(7, 3, 64, 2),), Pool()),
-        Stem("deep", (_conv(3, 3, 32, 2), _conv(3, 32, 32), _conv(3, 32, 64)), Pool()),
-        Stem("three", (_conv(3, 3, 64), _conv(3, 64, 64), _conv(3, 64, 64))),
-        Stem("three-narrow", (_conv(3, 3, 32), _conv(3, 32, 32), _conv(3, 32, 64))),
-        Stem("three-first", (_conv(3, 3, 64, 2), _conv(3, 64, 64), _conv(3, 64, 64)), Pool()),
-        Stem("three-last", (_conv(3, 3, 64), _conv(3, 64, 64), _conv(3, 64, 64, 2)), Pool()),
-        Stem("patchify", (_conv(4, 3, 64, 4),)),
-        Stem("cifar", (_conv(3, 3, 64),)),
-        Stem("mobile", (_conv(3, 3, 32, 2),)),
-    )
-}
+STEMS: Mapping[str, Stem] = MappingProxyType(
+    {
+        made.name: made
+        for made in (
+            Stem("resnet", (_conv(7, 3, 64, 2),), Pool()),
+            Stem("deep", (_conv(3, 3, 32, 2), _conv(3, 32, 32), _conv(3, 32, 64)), Pool()),
+            Stem("three", (_conv(3, 3, 64), _conv(3, 64, 64), _conv(3, 64, 64))),
+            Stem("three-narrow", (_conv(3, 3, 32), _conv(3, 32, 32), _conv(3, 32, 64))),
+            Stem("three-first", (_conv(3, 3, 64, 2), _conv(3, 64, 64), _conv(3, 64, 64)), Pool()),
+            Stem("three-last", (_conv(3, 3, 64), _conv(3, 64, 64), _conv(3, 64, 64, 2)), Pool()),
+            Stem("patchify", (_conv(4, 3, 64, 4),)),
+            Stem("cifar", (_conv(3, 3, 64),)),
+            Stem("mobile", (_conv(3, 3, 32, 2),)),
+        )
+    }
+)
 """The stems by name.
 
 resnet: one 7x7/2 and the pool (He et al. 2016). deep: 3x3/2, 3x3, 3x3 and the pool (ResNet-C of He
@@ -363,7 +375,7 @@ class Costs:
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
-        caption = f"<caption>{self.stem}; image {self.image}×{self.image}</caption>"
+        caption = f"<caption>{escape(str(self.stem))}; image {self.image}×{self.image}</caption>"
         top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
         body = "".join(
             f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{c}</td>" for c in row[1:])}</tr>'
@@ -432,6 +444,7 @@ def blocks(
     True
     """
     whole("depth", depth, 1)
+    whole("channels_in", channels_in, 1)
     if depth not in DEPTHS:
         raise ValueError(f"depth is {depth!r}; allowed: {', '.join(map(str, DEPTHS))}")
     if stride_on not in ("3x3", "1x1"):
@@ -591,6 +604,8 @@ def cnn(layer_list: Sequence[tuple[int, int]] = CNN_LAYERS, channels: int = 16) 
     """
     from rflib._torchnets import chain
 
+    if not isinstance(layer_list, tuple | list):
+        raise TypeError(f"layer_list is {layer_list!r}; allowed: a list of (kernel, stride) pairs")
     if not layer_list:
         raise ValueError("layer_list is empty; allowed: at least one (kernel, stride) pair")
     for pair in layer_list:
