@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cached_property
@@ -55,6 +55,7 @@ MOST_TOKENS = 1 << 10  # of a run, before it is doubled once more
 MOST_ENTRIES = 1 << 21  # of an array of that run
 MOST_TO_TELL = 1 << 23  # the same, where one larger run tells windows from whole maps
 LONGEST = 1 << 15  # pixels along an axis of such an input
+MOST_WIDER = 16  # steps by which a halo may grow where maps are cropped
 LONGEST_PERIOD = 1024  # units; that of ten levels of halving
 IRREGULAR = 256  # units along an axis that show whether what they read repeats
 ROWS = 40  # of a table, before it shows the outer submodules only
@@ -743,7 +744,7 @@ class Trace(Mapping[str, Field]):
 
         Cut the input into tiles whose ends are multiples of `step`, give each `before` and `after`
         pixels of its surroundings (less where the image ends), and keep the units of the tile
-        itself: they are the same numbers as on the whole image.
+        itself, of the last tile all that follow: they are the same numbers as on the whole image.
 
         Raises ValueError where that is impossible: an operator reads the whole map, windows lie
         irregularly, a map is resampled to a size or with aligned corners, padding is circular.
@@ -758,7 +759,8 @@ class Trace(Mapping[str, Field]):
         at = field.measured_at
         trace = next((t for t in (self, *self._grown) if t.shape(which) == at), self)
         inner = trace.of(path, which)
-        larger = next(self._larger(), None)
+        # On another size than `inner`: what lies farther away there depends on the size.
+        larger = next((t for t in self._larger() if max(t.shape(which)) > max(at)), None)
         outer = (larger.find(path, which) if larger else None) or inner
         if outer._other:
             raise ValueError(
@@ -776,13 +778,48 @@ class Trace(Mapping[str, Field]):
             step = trace._step(axis, which, measure)
             halo = reach_of_tiles(inner._arrays[axis], measure, step)
             # What is far shows best on a large input.
-            if any(strays(one._arrays[axis], measure, halo) for one in (inner, outer)):
+            if (
+                any(strays(one._arrays[axis], measure, halo) for one in (inner, outer))
+                or reach_of_tiles(outer._arrays[axis], measure, step) != halo
+            ):
                 raise ValueError(
                     f"{field._subject()} cannot be computed in tiles along axis {axis}: units near "
                     f"the border read what lies far from them, as with circular padding"
                 )
-            found.append(halo)
+            found.append(trace._widened(inner, which, axis, measure, halo))
         return tuple(found)
+
+    def _widened(self, field: Field, which: int, axis: int, measure: Measure, halo: Halo) -> Halo:
+        """The halo, larger where the units of a tile would hang over its edge.
+
+        So they do where a map is cropped on the way: the tile's map ends before the image's does.
+        A run on a tile tells, since its units know whether they hang over a border. With several
+        inputs of the model it is not known how long the others would be.
+        """
+        if len(self._shapes) > 1:
+            return halo
+        wanted = ends_by_phase(field._arrays[axis], halo, measure.period)
+        for _ in range(MOST_WIDER):
+            length = halo.step * max(2, -(-(measure.size + 32) // halo.step))
+            shape = list(self._shapes[0])
+            shape[2 + axis] = halo.before + length + halo.after
+            with self._study.larger():
+                tile = Trace(self._study, (tuple(shape),), bits=False).find(field.path, which)
+            if tile is None:
+                break
+            kept = range(int(halo.before / halo.jump), int((halo.before + length) / halo.jump))
+            front, back = hanging(tile._arrays[axis], kept, halo, measure.period, wanted)
+            if not front and not back:
+                return halo
+            halo = replace(
+                halo,
+                before=halo.before + front * halo.step,
+                after=halo.after + back * halo.step,
+            )
+        raise ValueError(
+            f"{field._subject()} cannot be computed in tiles along axis {axis}: the units of a "
+            f"tile read something else than those of the image, however much of it is around"
+        )
 
     def _step(self, axis: int, which: int, measure: Measure) -> int:
         """After how many input pixels everything in the network repeats."""
@@ -853,26 +890,25 @@ class Trace(Mapping[str, Field]):
 HEAD = ("submodule", "units", "size", "jump", "start", "")
 
 
-def reaches(array: Array | None, jump: Fraction, step: int) -> Iterator[tuple[bool, int, int]]:
-    """Of each unit that reads anything: is it free of the border, and how far does it reach?
+def reaches(array: Array | None, jump: Fraction, step: int) -> Iterator[tuple[int, int]]:
+    """How far each unit that reads anything reaches before and after its tile.
 
-    Before and after the tile of multiples of `step` in which it lies.
+    That is the tile of multiples of `step` in which it lies.
     """
     assert array is not None
     first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
-    free = ((array[2] == NONE) & (array[3] == NONE)).ravel()
     for unit in map(int, np.flatnonzero(first < NONE)):
         begin, end = unit * jump // step * step, -(-(unit + 1) * jump // step) * step
-        yield bool(free[unit]), begin - int(first[unit]), int(last[unit]) - (end - 1)
+        yield begin - int(first[unit]), int(last[unit]) - (end - 1)
 
 
 def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> Halo:
     """How far the units of a tile reach beyond its own pixels, to both sides."""
     assert measure.jump is not None
     before = after = 0
-    for free, left, right in reaches(array, Fraction(measure.jump), step):
-        if free:
-            before, after = max(before, left), max(after, right)
+    # At the border too: where padding reflects, units there may read further than all others.
+    for left, right in reaches(array, Fraction(measure.jump), step):
+        before, after = max(before, left), max(after, right)
 
     def up(n: int) -> int:
         return -(-n // step) * step
@@ -884,7 +920,36 @@ def strays(array: Array | None, measure: Measure, halo: Halo) -> bool:
     """Whether units near the border reach farther than their field could, folded back."""
     most = max(halo.before, halo.after) + 2 * measure.size + halo.step
     told = reaches(array, Fraction(halo.jump), halo.step)
-    return any(max(left, right) > most for _, left, right in told)
+    return any(max(left, right) > most for left, right in told)
+
+
+def ends_by_phase(array: Array | None, halo: Halo, period: int) -> dict[int, tuple[Any, Any]]:
+    """First and last pixel of the units that no border clips, less their places; by phase."""
+    assert array is not None
+    first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
+    free = ((array[2] == NONE) & (array[3] == NONE)).ravel()
+    return {
+        unit % period: (int(first[unit]) - unit * halo.jump, int(last[unit]) - unit * halo.jump)
+        for unit in map(int, np.flatnonzero(free & (first < NONE)))
+    }
+
+
+def hanging(
+    array: Array | None, kept: range, halo: Halo, period: int, wanted: dict[int, tuple[Any, Any]]
+) -> tuple[bool, bool]:
+    """Whether any of the units that a tile keeps hangs over its front, or over its back."""
+    assert array is not None
+    first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
+    there = [unit for unit in kept if unit < first.size]
+    front, back = (any(array[side].ravel()[there] != NONE) for side in (2, 3))
+    back = back or len(there) < len(kept)
+    if not front and not back:
+        ends = {u: (int(first[u]) - u * halo.jump, int(last[u]) - u * halo.jump) for u in there}
+        front = back = any(
+            first[unit] < NONE and wanted.get(unit % period, pair) != pair
+            for unit, pair in ends.items()
+        )
+    return front, back
 
 
 def trace(

@@ -440,6 +440,61 @@ def test_tiles_of_a_line(model: nn.Module, n: int, jump: Fraction) -> None:
     assert torch.allclose(torch.cat(parts, -1), whole, rtol=0, atol=1e-6)
 
 
+class Cropped(nn.Module):
+    """Doubles and leaves out the first, so that a tile lacks what the image has there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2)[..., 1:])
+
+
+def cropped(kernel: int, stride: int, padding: int, then: int = 3) -> nn.Module:
+    up = nn.ConvTranspose1d(1, 1, kernel, stride, padding)
+    return nn.Sequential(up, nn.Conv1d(1, 1, then, padding=then // 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "before", "after"),
+    [
+        (cropped(3, 3, 1), 1, 1),
+        (cropped(4, 4, 1), 1, 1),
+        (cropped(8, 8, 2), 1, 1),
+        (cropped(2, 2, 1), 1, 2),
+        (cropped(1, 2, 0), 1, 1),
+        (cropped(4, 2, 1), 1, 1),
+        (cropped(2, 1, 2, then=1), 0, 3),
+        (Cropped(), 1, 1),
+        (
+            nn.Sequential(
+                nn.Conv1d(1, 1, 3, padding=1),
+                nn.Conv1d(1, 1, 3, stride=3, padding=2, padding_mode="reflect"),
+            ),
+            3,
+            3,
+        ),
+    ],
+    ids=["3/3", "4/4", "8/8", "2/2", "gaps", "4/2", "short", "sliced", "reflected"],
+)
+def test_tiles_where_maps_are_cropped(model: nn.Module, before: int, after: int) -> None:
+    """Found by an attacker: the fields fit into the tile, but its map ends too early."""
+    torch.manual_seed(0)
+    model = model.double().eval()
+    (halo,) = rflib.trace(model, (1, 1, 48)).halo()
+    assert (halo.before, halo.after) == (before, after)
+    n, tile = 96, 24
+    image = torch.randn(1, 1, n, dtype=torch.float64)
+    with torch.no_grad():
+        whole, parts = model(image), []
+        for at in range(0, n, tile):
+            begin, end = max(0, at - halo.before), min(n, at + tile + halo.after)
+            stop = None if at + tile == n else int((at + tile - begin) / halo.jump)
+            parts.append(model(image[..., begin:end])[..., int((at - begin) / halo.jump) : stop])
+    assert torch.allclose(torch.cat(parts, -1), whole, rtol=0, atol=1e-9)
+
+
 class Turned(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -455,6 +510,11 @@ def circular(layers: int = 1) -> nn.Module:
     )
 
 
+def circles() -> nn.Module:
+    first = nn.Conv1d(1, 1, 3, 2, 1, padding_mode="circular")
+    return nn.Sequential(first, nn.AvgPool1d(4, 3, 1), nn.Conv1d(1, 1, 5, 2, 1))
+
+
 @pytest.mark.parametrize(
     ("model", "n", "words"),
     [
@@ -465,9 +525,14 @@ def circular(layers: int = 1) -> nn.Module:
         (circular(), 8, "circular padding"),
         (circular(), 64, "circular padding"),
         (circular(5), 64, "circular padding"),
+        (circles(), 24, "circular padding"),
+        (circles(), 48, "circular padding"),
         (Turned(), 64, "regular distances"),
     ],
-    ids=["corners", "4", "100 of 13", "to 64", "circle 8", "circle 64", "circles", "turned"],
+    ids=[
+        *("corners", "4", "100 of 13", "to 64", "circle 8", "circle 64"),
+        *("five circles", "circles 24", "circles 48", "turned"),
+    ],
 )
 def test_no_halo_where_tiles_cannot_be_exact(model: nn.Module, n: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
