@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 beside = @$(MAKE) --no-print-directory -j 3
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lint types fast doctests slow nbval site browser packages programs code execute check-notebooks \
+.PHONY: help book serve test lint types fast doctests slow nbval site lab check-lab browser packages programs code execute check-notebooks \
 	address assignments format bench wheel check-links clean distclean
 .DELETE_ON_ERROR:
 
@@ -58,6 +58,14 @@ serve: book  ## build, serve on http://127.0.0.1:8000 (PORT=...) and open the br
 	@echo 'http://127.0.0.1:$(PORT)/intro.html  (Ctrl-C ends it)'
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html || { \
 	  echo 'FAILED: serve the book. What to do: where the port is taken, choose another: make serve PORT=8001' >&2; exit 1; }
+
+lab: .venv/.jupyterlab  ## open the notebooks in JupyterLab (the first time installs it into .venv)
+	@$(BIN)/python -m jupyterlab
+
+# Not in requirements.txt: as many packages as half of those, and nothing else needs them.
+.venv/.jupyterlab: .venv/.installed
+	$(call step,install JupyterLab into .venv (once),$(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint requirements.txt jupyterlab==4.6.6,read the last lines above; without a network nothing can be installed)
+	@touch $@
 
 # --- the tests -----------------------------------------------------------------------------------
 
@@ -98,6 +106,9 @@ nbval: .venv/.installed  ## of the slow tests those that run every notebook alon
 
 site: book browser  ## of the slow tests those of the built book in headless Chromium
 	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
+
+check-lab: .venv/.jupyterlab browser  ## every live figure in a real JupyterLab with a kernel (a few minutes; not part of make test)
+	$(call step,live figures in JupyterLab,$(BIN)/python -m pytest -x -q tests/lab.py,run the one that failed alone: $(BIN)/python -m pytest -x tests/lab.py -k NAME)
 
 browser: .venv/.installed
 	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)
