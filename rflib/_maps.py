@@ -39,6 +39,12 @@ class Domain:
 
     def seed(self, length: int) -> Array:
         """The sets of the input's own positions: each depends on itself."""
+        entries = length**2 // 8 if self.exact else 4 * length
+        if entries > LARGEST_ARRAY:
+            raise MapError(
+                f"an axis of {length:,} positions would take {entries:,} numbers (the limit is "
+                f"{LARGEST_ARRAY:,}): give a smaller input_size"
+            )
         if self.exact:
             return np.packbits(np.eye(length, dtype=np.bool_), axis=0, bitorder="little")
         index = np.arange(length, dtype=np.int32)

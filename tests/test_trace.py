@@ -440,6 +440,11 @@ def test_tiles_of_a_line(model: nn.Module, n: int, jump: Fraction) -> None:
     assert torch.allclose(torch.cat(parts, -1), whole, rtol=0, atol=1e-6)
 
 
+def test_an_axis_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"an axis of 999,999,999 positions.*smaller input_size"):
+        rflib.trace(nn.Conv2d(1, 1, 3), (1, 1, 999_999_999, 8))
+
+
 class Cropped(nn.Module):
     """Doubles and leaves out the first, so that a tile lacks what the image has there."""
 
