@@ -12,7 +12,7 @@ in place of values is abstract interpretation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -777,9 +777,10 @@ class Trace(Mapping[str, Field]):
                 )
             step = trace._step(axis, which, measure)
             halo = reach_of_tiles(inner._arrays[axis], measure, step)
+            usual = reach_of_tiles(inner._arrays[axis], measure, step, free_only=True)
             # What is far shows best on a large input.
             if (
-                any(strays(one._arrays[axis], measure, halo) for one in (inner, outer))
+                any(strays(one._arrays[axis], measure, usual) for one in (inner, outer))
                 or reach_of_tiles(outer._arrays[axis], measure, step) != halo
             ):
                 raise ValueError(
@@ -798,19 +799,24 @@ class Trace(Mapping[str, Field]):
         """
         if len(self._shapes) > 1:
             return halo
-        wanted = ends_by_phase(field._arrays[axis], halo, measure.period)
+        array, period, jump = field._arrays[axis], measure.period, halo.jump
+        free = map(int, np.flatnonzero(free_of_borders(array)))
+        wanted = {unit % period: pair for unit, pair in offsets(array, jump, free).items()}
+        length = halo.step * max(2, -(-(measure.size + 32) // halo.step))
         for _ in range(MOST_WIDER):
-            length = halo.step * max(2, -(-(measure.size + 32) // halo.step))
             shape = list(self._shapes[0])
             shape[2 + axis] = halo.before + length + halo.after
             with self._study.larger():
                 tile = Trace(self._study, (tuple(shape),), bits=False).find(field.path, which)
             if tile is None:
                 break
-            kept = range(int(halo.before / halo.jump), int((halo.before + length) / halo.jump))
-            front, back = hanging(tile._arrays[axis], kept, halo, measure.period, wanted)
+            kept = range(halo.before // jump, (halo.before + length) // jump)
+            front, back, there = hanging(tile._arrays[axis], kept)
             if not front and not back:
-                return halo
+                found = offsets(tile._arrays[axis], jump, there)
+                if all(wanted.get(unit % period, pair) == pair for unit, pair in found.items()):
+                    return halo
+                front = back = True
             halo = replace(
                 halo,
                 before=halo.before + front * halo.step,
@@ -890,25 +896,55 @@ class Trace(Mapping[str, Field]):
 HEAD = ("submodule", "units", "size", "jump", "start", "")
 
 
-def reaches(array: Array | None, jump: Fraction, step: int) -> Iterator[tuple[int, int]]:
-    """How far each unit that reads anything reaches before and after its tile.
-
-    That is the tile of multiples of `step` in which it lies.
-    """
+def pixel_ends(array: Array | None) -> tuple[Array, Array]:
+    """First and last pixel of each unit of a line; NONE is the first of one that reads nothing."""
     assert array is not None
-    first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
+    return array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
+
+
+def free_of_borders(array: Array | None) -> Array:
+    """Of each unit of a line, whether it hangs over neither border."""
+    assert array is not None
+    free: Array = ((array[2] == NONE) & (array[3] == NONE)).ravel()
+    return free
+
+
+def offsets(
+    array: Array | None, jump: int | Fraction, units: Iterable[int]
+) -> dict[int, tuple[int | Fraction, int | Fraction]]:
+    """First and last pixel less the unit's own place, of those of the units that read anything."""
+    first, last = pixel_ends(array)
+    return {
+        unit: (int(first[unit]) - unit * jump, int(last[unit]) - unit * jump)
+        for unit in units
+        if first[unit] < NONE
+    }
+
+
+def reaches(array: Array | None, jump: Fraction, step: int) -> Iterator[tuple[bool, int, int]]:
+    """Of each unit that reads anything: is it free of the border, and how far does it reach?
+
+    Before and after the tile of multiples of `step` in which it lies.
+    """
+    first, last = pixel_ends(array)
+    free = free_of_borders(array)
     for unit in map(int, np.flatnonzero(first < NONE)):
         begin, end = unit * jump // step * step, -(-(unit + 1) * jump // step) * step
-        yield begin - int(first[unit]), int(last[unit]) - (end - 1)
+        yield bool(free[unit]), begin - int(first[unit]), int(last[unit]) - (end - 1)
 
 
-def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> Halo:
-    """How far the units of a tile reach beyond its own pixels, to both sides."""
+def reach_of_tiles(
+    array: Array | None, measure: Measure, step: int, free_only: bool = False
+) -> Halo:
+    """How far the units of a tile reach beyond its own pixels, to both sides.
+
+    Those at the border too: where padding reflects, they may read further than all others.
+    """
     assert measure.jump is not None
     before = after = 0
-    # At the border too: where padding reflects, units there may read further than all others.
-    for left, right in reaches(array, Fraction(measure.jump), step):
-        before, after = max(before, left), max(after, right)
+    for free, left, right in reaches(array, Fraction(measure.jump), step):
+        if free or not free_only:
+            before, after = max(before, left), max(after, right)
 
     def up(n: int) -> int:
         return -(-n // step) * step
@@ -916,40 +952,22 @@ def reach_of_tiles(array: Array | None, measure: Measure, step: int) -> Halo:
     return Halo(up(before), up(after), step, measure.jump)
 
 
-def strays(array: Array | None, measure: Measure, halo: Halo) -> bool:
+def strays(array: Array | None, measure: Measure, usual: Halo) -> bool:
     """Whether units near the border reach farther than their field could, folded back."""
-    most = max(halo.before, halo.after) + 2 * measure.size + halo.step
-    told = reaches(array, Fraction(halo.jump), halo.step)
-    return any(max(left, right) > most for left, right in told)
+    most = max(usual.before, usual.after) + 2 * measure.size + usual.step
+    told = reaches(array, Fraction(usual.jump), usual.step)
+    return any(max(left, right) > most for _, left, right in told)
 
 
-def ends_by_phase(array: Array | None, halo: Halo, period: int) -> dict[int, tuple[Any, Any]]:
-    """First and last pixel of the units that no border clips, less their places; by phase."""
+def hanging(array: Array | None, kept: range) -> tuple[bool, bool, list[int]]:
+    """Whether any unit that a tile keeps hangs over its front, or its back; those that are there.
+
+    One that is not there was beyond the back.
+    """
     assert array is not None
-    first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
-    free = ((array[2] == NONE) & (array[3] == NONE)).ravel()
-    return {
-        unit % period: (int(first[unit]) - unit * halo.jump, int(last[unit]) - unit * halo.jump)
-        for unit in map(int, np.flatnonzero(free & (first < NONE)))
-    }
-
-
-def hanging(
-    array: Array | None, kept: range, halo: Halo, period: int, wanted: dict[int, tuple[Any, Any]]
-) -> tuple[bool, bool]:
-    """Whether any of the units that a tile keeps hangs over its front, or over its back."""
-    assert array is not None
-    first, last = array[0].ravel().astype(np.int64), -array[1].ravel().astype(np.int64)
-    there = [unit for unit in kept if unit < first.size]
-    front, back = (any(array[side].ravel()[there] != NONE) for side in (2, 3))
-    back = back or len(there) < len(kept)
-    if not front and not back:
-        ends = {u: (int(first[u]) - u * halo.jump, int(last[u]) - u * halo.jump) for u in there}
-        front = back = any(
-            first[unit] < NONE and wanted.get(unit % period, pair) != pair
-            for unit, pair in ends.items()
-        )
-    return front, back
+    front, back = (array[side].ravel() != NONE for side in (2, 3))
+    there = [unit for unit in kept if unit < front.size]
+    return bool(front[there].any()), bool(back[there].any()) or len(there) < len(kept), there
 
 
 def trace(

@@ -530,13 +530,14 @@ def circles() -> nn.Module:
         (circular(), 8, "circular padding"),
         (circular(), 64, "circular padding"),
         (circular(5), 64, "circular padding"),
+        (circular(), 20_000, "circular padding"),
         (circles(), 24, "circular padding"),
         (circles(), 48, "circular padding"),
         (Turned(), 64, "regular distances"),
     ],
     ids=[
         *("corners", "4", "100 of 13", "to 64", "circle 8", "circle 64"),
-        *("five circles", "circles 24", "circles 48", "turned"),
+        *("five circles", "circle 20000", "circles 24", "circles 48", "turned"),
     ],
 )
 def test_no_halo_where_tiles_cannot_be_exact(model: nn.Module, n: int, words: str) -> None:
