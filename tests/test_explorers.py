@@ -278,7 +278,7 @@ def test_python_s_numbers_follow_every_control(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_front_end_is_small_and_imports_nothing(name: str) -> None:
-    assert len(base.source(name).removeprefix(base._read("base.js"))) < 25_600
+    assert len(base.source(name).removeprefix(base._read("base.js"))) < 24_576
     assert not [line for line in base.source(name).splitlines() if line.startswith("import")]
 
 

@@ -43,7 +43,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch, build
+from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch, build, pixels
 from rflib.inputsize import output_size
 from rflib.recurrence import receptive_field
 from rflib.regions import Region, reads, region
@@ -494,12 +494,12 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
         return ["A ReLU that is off stands in every path: a dead gradient is not an empty field."]
     if reading.infinite:
         reasons.append(
-            f"{_pixels(reading.infinite)} overflowed to inf in float32: inf is not 0,"
+            f"{pixels(reading.infinite)} overflowed to inf in float32: inf is not 0,"
             " so the box survives, and the magnitudes do not."
         )
     if net.far and lost:
         fate = "the set loses its corners, the box survives" if whole else "the box shrinks"
-        reasons.append(f"{_pixels(lost)} of the field underflowed to 0 in float32: {fate}.")
+        reasons.append(f"{pixels(lost)} of the field underflowed to 0 in float32: {fate}.")
     blocked = []
     if net.pool.startswith("max"):
         blocked.append("Max-pool passes the gradient to the winner of each window alone")
@@ -508,7 +508,7 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
     if blocked:
         together = "together " if len(blocked) > 1 else ""
         survives = ", though the box survives" if whole else ""
-        fate = f": {together}{_pixels(lost)} of the field lost{survives}" if lost else ""
+        fate = f": {together}{pixels(lost)} of the field lost{survives}" if lost else ""
         reasons.append(f"{', and '.join(blocked)}{fate}.")
     if expected.clipped != expected.field:
         place = "The unit stands in the corner, and the" if net.unit == "corner" else "The"
@@ -524,10 +524,6 @@ def _reasons(net: Net, expected: Truth, reading: Reading) -> list[str]:
     if expected.read < expected.clipped.size:
         reasons.append("The stride steps over pixels inside the box.")
     return reasons or ["Nothing is switched off, cut or lost."]
-
-
-def _pixels(count: int) -> str:
-    return f"{count:,} {'pixel' if count == 1 else 'pixels'}"
 
 
 def probelab(**initial: Any) -> Figure:

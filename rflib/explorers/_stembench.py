@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from rflib import networks
-from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch, build
+from rflib.explorers.base import Choice, Control, Figure, Slider, State, Switch, build, pixels
 from rflib.explorers.stages import IMAGE, STAGES, field_and_inside, length, part, tenths
 from rflib.figures import photograph_data
 
@@ -106,12 +106,12 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     at = now["stages"][now["stage"]]
     whose = STAGES[now["stage"]] if now["stage"] else "the stem"
     said = [
-        f"The field of a unit of {whose} is {_pixels(at['size'])} a side; "
-        f"the next unit's field lies {_pixels(at['jump'])} further on."
+        f"The field of a unit of {whose} is {pixels(at['size'])} a side; "
+        f"the next unit's field lies {pixels(at['jump'])} further on."
     ]
     inside = now["inside"] == now["field"]
     spans = "It spans" if inside else "It reaches beyond the border and spans"
-    gaps = ", gaps included" if stride > kernel else ""
+    gaps = ", gaps included" if at["size"] > kernel < stride else ""
     said.append(f"{spans} {part(now['share'])}{gaps}.")
     spent = [each["products"] for each in now["stages"]]
     upto = sum(spent[: now["stage"] + 1])
@@ -127,10 +127,6 @@ def _sentence(now: dict[str, Any], kernel: int, stride: int) -> str:
     if at["map"] <= 3:
         said.append(f"The map has shrunk to {at['map']}×{at['map']} units.")
     return " ".join(said)
-
-
-def _pixels(n: int) -> str:
-    return "1 pixel" if n == 1 else f"{n:,} pixels"
 
 
 def stembench(**initial: Any) -> Figure:

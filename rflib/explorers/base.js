@@ -41,13 +41,15 @@ const px = (value) => String(Math.round(value * 100) / 100);
 const num = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 const count = (n, one, many = one + "s") => `${num(n)} ${n === 1 ? one : many}`;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
+const fromTo = ([first, last]) => (first === last ? `${first}` : `${first} to ${last}`);
 const gcd = (a, b) => (b ? gcd(b, a % b) : a);
 // value / unit to one decimal, half upwards, by whole numbers, as Python's stages.tenths; and as stages.part says it.
 const tenths = (value, unit) => {
   const t = Math.floor((20 * value + unit) / (2 * unit));
   return `${num(Math.floor(t / 10))}.${t % 10}`;
 };
-const partOfImage = (share) => (share === "100.0" ? "the whole image" : `${share === "0.0" ? "less than 0.1" : share} % of the image`);
+const percent = (share) => `${share === "0.0" ? "less than 0.1" : share} %`;
+const partOfImage = (share) => (share === "100.0" ? "the whole image" : `${percent(share)} of the image`);
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 // A safe guess of a text's width (nothing is measured, so that a still is the same everywhere).
 const textWidth = (words, size = 13) => String(words).length * size * 0.56;

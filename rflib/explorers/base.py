@@ -88,6 +88,13 @@ class Choice:
     def values(self) -> tuple[Any, ...]:
         return tuple(value for _, value in self.options)
 
+    @property
+    def wide(self) -> bool:
+        """Whether it does not fit beside another control."""
+        if self.menu:
+            return any(len(text) > 24 for text, _ in self.options)
+        return len(self.options) > 3
+
     def trait(self) -> traitlets.TraitType[Any, Any]:
         return traitlets.Int(self.to_wire(self.value))
 
@@ -258,6 +265,11 @@ def _drawing(
     return type(name.capitalize(), (Explorer,), own | traits)
 
 
+def pixels(n: int) -> str:
+    """The count in words, as base.js has them."""
+    return f"{n:,} {'pixel' if n == 1 else 'pixels'}"
+
+
 def _label(control: Control) -> str:
     return control.label or control.name
 
@@ -275,12 +287,7 @@ def _style(control: Control, controls: Iterable[Control]) -> dict[str, Any]:
     if isinstance(control, Choice):
         if not control.menu:
             style["button_width"] = "auto"
-        # A whole row for what does not fit beside another control.
-        if (
-            any(len(text) > 24 for text, _ in control.options)
-            if control.menu
-            else len(control.options) > 3
-        ):
+        if control.wide:
             layout.grid_area = "auto / 1 / auto / -1"
     return {"description": _label(control), "layout": layout, "style": style}
 

@@ -29,7 +29,6 @@ export function state({ row, column, kernel, stride }) {
 
 const length = ([first, last]) => last - first + 1;
 const extent = ({ rows, columns }) => `${length(rows)}×${length(columns)}`;
-const ends = ([first, last]) => (first === last ? `${first}` : `${first} to ${last}`);
 
 // All maps are drawn equally large, so a unit stands over its own place in the image.
 const place = (s, width) => {
@@ -83,8 +82,8 @@ const mapText = (s, at, depth) => {
   return [text(x, y - 9, depth ? map.name : "image", { weight: 700, size: 14 }),
     text(x + at.side, y - 9, `${map.size}×${map.size}`, { anchor: "end", fill: color.muted }),
     text(x, low + 19, what, { weight: 600, fill: color.accent }),
-    text(x, low + 36, `row${map.rows[0] === map.rows[1] ? "" : "s"} ${ends(map.rows)}`),
-    text(x, low + 53, `column${map.columns[0] === map.columns[1] ? "" : "s"} ${ends(map.columns)}`)];
+    text(x, low + 36, `row${map.rows[0] === map.rows[1] ? "" : "s"} ${fromTo(map.rows)}`),
+    text(x, low + 53, `column${map.columns[0] === map.columns[1] ? "" : "s"} ${fromTo(map.columns)}`)];
 };
 
 // From one unit to its window in the map before: the edge of the one joined to the edge of the other.
@@ -118,7 +117,7 @@ const numbers = (s) => [
   h("p", { class: "rf-note" }, `Filled: all that the unit of C reads. Dashed: what one unit (solid) reads of the map before it, ` +
     `${s.kernel}×${s.kernel}${s.kernel > 1 ? ", less what lies beyond the border. Each layer is padded so that stride 1 keeps the size" : ""}.`),
   table({ caption: "What the unit of C reads, map by map", head: ["map", "rows", "columns", "patch", "uncut"],
-    rows: [...s.maps].reverse().map((map) => [map.name, ends(map.rows), ends(map.columns), extent(map), `${map.full}×${map.full}`]) }),
+    rows: [...s.maps].reverse().map((map) => [map.name, fromTo(map.rows), fromTo(map.columns), extent(map), `${map.full}×${map.full}`]) }),
 ];
 
 export default figure({ state, draw, numbers, wire });

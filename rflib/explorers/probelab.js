@@ -123,8 +123,9 @@ function truthOf(net) {
 }
 
 const mixed = (...digits) => digits.reduce((value, [digit, base]) => value * base + digit, 0);
+const layerAt = (net) => [[KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2]];
 const near = (store, net) => {
-  const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [net.depth - 1, 4], [IMAGES.indexOf(net.image), 3],
+  const i = mixed(...layerAt(net), [net.depth - 1, 4], [IMAGES.indexOf(net.image), 3],
     [net.unit === "corner", 2], [["random", "ones", "normalised"].indexOf(net.weights), 3], [net.activation === "relu", 2],
     [net.norm === "train" ? 5 : POOLS.indexOf(net.pool), 6]);
   const index = store.index[i], codes = store.map(index), train = net.norm === "train", top = store.top[i], left = store.left[i];
@@ -140,7 +141,7 @@ const near = (store, net) => {
     smallest: train ? null : largest - (Math.max(...codes) - 1) * 4, picture };
 };
 const farOut = (store, net) => {
-  const i = mixed([KERNELS.indexOf(net.kernel), 4], [net.stride - 1, 2], [DEPTHS.indexOf(net.depth), 4], [net.unit === "corner", 2],
+  const i = mixed(...layerAt(net), [DEPTHS.indexOf(net.depth), 4], [net.unit === "corner", 2],
     [net.weights !== "ones", 2]);
   const profile = store.profiles.subarray((i >> 1) * FAR_IMAGE, ((i >> 1) + 1) * FAR_IMAGE);
   // Codes in twelfths of a decade, -1 for inf.
@@ -172,7 +173,7 @@ const pixels = (n) => count(n, "pixel");
 function verdict(truth, box) {
   const formula = `${truth.size} × ${truth.size}`;
   if (!box) return `Torch measures nothing: every gradient is 0. The formula says ${formula}.`;
-  const measured = `${box[1] - box[0] + 1} × ${box[3] - box[2] + 1}`;
+  const measured = sizeOf(box);
   return `Torch measures ${measured}, ${measured === formula ? "and the formula agrees" : "the formula says " + formula}.`;
 }
 function reasons(net, truth, { box, count, infinite }) {
@@ -200,7 +201,7 @@ function reasons(net, truth, { box, count, infinite }) {
   return said.length ? said : ["Nothing is switched off, cut or lost."];
 }
 
-const MAP = Symbol("the map, for the drawing alone"), NETWORK = Symbol("the net, for the drawing alone");
+const MAP = Symbol("for the drawing"), NET = Symbol("for the drawing");
 export function state({ data, live, ...controls }) {
   const net = netOf(controls), truth = truthOf(net);
   let reading, source = "stored";
@@ -214,18 +215,18 @@ export function state({ data, live, ...controls }) {
     sentence: [verdict(truth, box), ...reasons(net, truth, reading)].join(" "),
     shown: { "left in the network": !net.far, "2×2 pool": !net.far && net.norm !== "train", "positive weights": net.weights !== "random" },
     source, depth: net.depth, image: net.image, size: truth.size, field: truth.field, clipped: truth.clipped, expected: truth.read ** 2,
-    box, count, infinite, largest, smallest, [MAP]: reading.picture, [NETWORK]: net,
+    box, count, infinite, largest, smallest, [MAP]: reading.picture, [NET]: net,
   };
 }
 
 // Viridis without its darkest end, which could be taken for zero on a dark page; the largest magnitude first.
 const PALETTE = ["#fde725", "#d8e219", "#addc30", "#84d44b", "#5ec962", "#3fbc73", "#28ae80", "#1fa088",
   "#21918c", "#26828e", "#2c728e", "#33638d", "#3b528b", "#424086", "#472d7b"];
-const tens = (twelfths) => "10" + [...String(Math.floor((twelfths + 6) / 12))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+const tens = (e) => "10" + [...String(e)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
 // A magnitude in words, from twelfths of a decade: good to a tenth, the smallest to one digit.
 const about = (twelfths, to = 2) => {
   const e = Math.floor(twelfths / 12), digits = [1, 1.2, 1.5, 1.8, 2.2, 2.6, 3.2, 3.8, 4.6, 5.6, 6.8, 8.3][twelfths - 12 * e].toPrecision(to);
-  return e < -2 || e > 4 ? `${Number(digits)} × ${tens(12 * e)}` : num(Number((digits * 10 ** e).toPrecision(to)));
+  return e < -2 || e > 4 ? `${Number(digits)} × ${tens(e)}` : num(Number((digits * 10 ** e).toPrecision(to)));
 };
 const lower = (codes) => codes.reduce((low, c) => (c && c !== INF && c < low ? c : low), INF);
 const upper = (codes) => codes.reduce((high, c) => (c !== INF && c > high ? c : high), 0);
@@ -258,25 +259,25 @@ const swatch = (x, y, side = 16) => rect(x, y, side, side, { fill: color.cell, s
 const small = (anchor) => ({ size: 12, anchor, fill: color.muted });
 const sizeOf = (box) => (box ? `${box[1] - box[0] + 1} × ${box[3] - box[2] + 1}` : "nothing");
 
-function map(s, picture, low, high, x, y, side) {
+function map(s, picture, low, high, marked, x, y, side) {
   const cell = side / s.image, block = side / picture.cells, [a, b] = s.clipped, lost = [];
-  if (picture.cells === s.image && s.image < FAR_IMAGE) {
+  if (marked) {
     for (let r = a; r <= b; r++) for (let c = a; c <= b; c++) {
-      if (!picture.codes[r * s.image + c]) lost.push(`M${px(x + (c + 0.35) * cell)} ${px(y + (r + 0.35) * cell)}h${px(0.3 * cell)}v${px(0.3 * cell)}h${px(-0.3 * cell)}z`);
+      if (!picture.codes[r * s.image + c]) lost.push(`M${c + 0.35} ${r + 0.35}h.3v.3h-.3z`);
     }
   }
-  const ticks = [0, s.image - 1], on = (from) => from + ((a + b + 1) / 2) * cell;
+  const to = { transform: `translate(${px(x)} ${px(y)}) scale(${block})` }, on = (from) => from + ((a + b + 1) / 2) * cell;
   const beyond = (ends) => arrow(...ends, { stroke: color.accent, head: 8, "stroke-width": 2.5 });
   return group({},
     swatch(x, y, side),
-    group({ transform: `translate(${px(x)} ${px(y)}) scale(${block})`, "shape-rendering": "crispEdges" }, heat(picture, low, high)),
-    path(lost.join(""), { fill: color.muted, stroke: "none" }),
-    ...outline([...s.field, ...s.field], s, x, y, cell, 4, { stroke: color.accent }),
-    ...(s.box ? outline(s.box, s, x, y, cell, 0, dashed) : []),
+    group({ ...to, "shape-rendering": "crispEdges" }, heat(picture, low, high)),
+    path(lost.join(""), { ...to, fill: color.muted, stroke: "none" }),
+    outline([...s.field, ...s.field], s, x, y, cell, 4, { stroke: color.accent }),
+    s.box ? outline(s.box, s, x, y, cell, 0, dashed) : null,
     // Arrows where the field goes on beyond the picture.
     s.field[0] < 0 ? [[x, on(y), x - 14, on(y)], [on(x), y, on(x), y - 14]].map(beyond) : null,
     s.field[1] >= s.image ? [[x + side, on(y), x + side + 14, on(y)], [on(x), y + side, on(x), y + side + 14]].map(beyond) : null,
-    ticks.map((t) => [text(x + (t + 0.5) * cell, y + side + 30, t, small("middle")),
+    [0, s.image - 1].map((t) => [text(x + (t + 0.5) * cell, y + side + 30, t, small("middle")),
       text(x - 20, y + (t + 0.5) * cell + 4, t, small("end"))]),
     s.infinite > 400 ? text(x + side / 2, y + side / 2 + 5, "inf", { size: 16, weight: 700, anchor: "middle", fill: color.onWarm }) : null);
 }
@@ -284,21 +285,18 @@ function map(s, picture, low, high, x, y, side) {
 // The largest magnitude of each column, on a logarithmic scale.
 function profile(s, picture, low, high, x, y, width, height) {
   const { cells, codes } = picture, cell = width / cells, one = width / s.image, bars = [];
+  const level = (code) => y + (0.88 * height * (code - low)) / Math.max(1, high - low);
   for (let c = 0; c < cells; c++) {
-    let best = 0;
-    for (let r = 0; r < cells; r++) {
-      const code = codes[r * cells + c];
-      if (code === INF || (code && best !== INF && (!best || code < best))) best = code;
-    }
-    if (!best) continue;
-    const tall = best === INF ? height : height * (1 - (0.88 * (best - low)) / Math.max(1, high - low));
-    bars.push(rect(x + c * cell, y + height - tall, cell, tall, { fill: best === INF ? color.warm : PALETTE[shade(best, low, high)] }));
+    const column = range(cells).map((r) => codes[r * cells + c]).filter(Boolean), inf = column.includes(INF);
+    if (!column.length) continue;
+    const best = Math.min(...column), top = inf ? y : level(best);
+    bars.push(rect(x + c * cell, top, cell, y + height - top, { fill: inf ? color.warm : PALETTE[shade(best, low, high)] }));
   }
   const bracket = ([from, to], at, attributes) => line(x + clamp(from, -12 / one, s.image) * one, at,
     x + clamp(to + 1, 0, s.image + 12 / one) * one, at, { "stroke-width": 3, ...attributes });
-  // Ticks at the outermost powers of ten among the bars; where there is none, at the smallest.
-  const extent = ((high - low) * TWELFTHS) / picture.steps, base = s.smallest ?? s.largest - extent;
-  const [from, to] = [Math.ceil(base / 12) * 12, Math.floor((base + extent) / 12) * 12];
+  // Ticks at the first and the last power of ten; where there is none, at the smallest.
+  const step = TWELFTHS / picture.steps, base = s.smallest ?? s.largest - (high - low) * step;
+  const from = Math.ceil(base / 12) * 12, to = Math.floor((base + (high - low) * step) / 12) * 12;
   const ticks = !high ? [] : from > to ? [base] : s.infinite ? [from] : [...new Set([from, to])];
   return group({},
     text(x - 30, y - 12, "largest gradient of each column, log scale", small()),
@@ -306,12 +304,12 @@ function profile(s, picture, low, high, x, y, width, height) {
     line(x, y + height, x + width, y + height, { stroke: color.muted }),
     s.infinite ? text(x - 6, y + 4, "inf", small("end")) : null,
     ticks.map((t) => {
-      const at = y + height * 0.88 * (extent ? 1 - (t - base) / extent : 0);
-      return [line(x - 4, at, x, at, { stroke: color.muted }), text(x - 6, at + 4, t % 12 ? about(t, 1).replaceAll(" ", "") : tens(t), small("end"))];
+      const at = level(high - (t - base) / step);
+      return [line(x - 4, at, x, at, { stroke: color.muted }), text(x - 6, at + 4, t % 12 ? about(t, 1).replaceAll(" ", "") : tens(t / 12), small("end"))];
     }),
     text(x - 16, y + height + 10, "0", small("end")),
     bracket(s.field, y + height + 9, { stroke: color.accent }),
-    s.box ? bracket([s.box[2], s.box[3]], y + height + 16, { ...dashed, "stroke-width": 3 }) : null,
+    s.box ? bracket(s.box.slice(2), y + height + 16, dashed) : null,
     [0, s.image - 1].map((t) => text(x + (t + 0.5) * one, y + height + 32, t, small("middle"))),
     text(x + width / 2, y + height + 32, "column", small("middle")));
 }
@@ -321,10 +319,11 @@ function legend(s, low, high, lost, x, y, wide) {
   let at = x;
   const next = (wanted) => { if (at > x && at + wanted > x + wide) { at = x; y += 24; } const from = at; at += wanted; return from; };
   const put = (mark, words) => { const from = next(34 + textWidth(words, 13) + 14); entries.push(mark(from, y), text(from + 34, y + 5, words)); };
-  put((a, b) => path(`M${px(a)} ${b}h26`, { stroke: color.accent, "stroke-width": 3 }), `formula ${s.size} × ${s.size}`);
-  put((a, b) => path(`M${px(a)} ${b}h26`, { ...dashed, "stroke-width": 3 }), `measured ${sizeOf(s.box)}`);
+  const bar = (look) => (a, b) => line(a, b, a + 26, b, { "stroke-width": 3, ...look });
+  put(bar({ stroke: color.accent }), `formula ${s.size} × ${s.size}`);
+  put(bar(dashed), `measured ${sizeOf(s.box)}`);
   put((a, b) => swatch(a + 6, b - 8), "zero");
-  if (lost) put((a, b) => group({}, swatch(a + 6, b - 8), rect(a + 11, b - 3, 6, 6, { fill: color.muted })), "zero in the field");
+  if (lost) put((a, b) => [swatch(a + 6, b - 8), rect(a + 11, b - 3, 6, 6, { fill: color.muted })], "zero in the field");
   if (s.infinite) put((a, b) => rect(a + 6, b - 8, 16, 16, { fill: color.warm }), "inf");
   if (high) {
     const shades = high > low ? [...PALETTE].reverse() : [PALETTE[0]], from = next(shades.length * step + 90);
@@ -336,14 +335,17 @@ function legend(s, low, high, lost, x, y, wide) {
 
 // The net in words, a line for as much as fits.
 function netInWords({ depth, kernel, stride, activation, norm, pool, weights, number }, width) {
-  const layer = (s) => [`conv ${kernel} × ${kernel}${s > 1 ? "/" + s : ""}`, norm !== "none" && `batch-norm (${norm === "train" ? "training" : "eval"})`,
-    activation === "relu" && "ReLU"].filter(Boolean).join(" + ");
-  const kind = pool !== "none" && (pool.startsWith("max") ? "max-pool" : "average-pool"), early = pool.endsWith("first");
-  const first = early || stride > 1, rest = depth - first;
-  const parts = [first && layer(stride), early && kind, rest > 1 ? `${rest} × (${layer(1)})` : rest && layer(1), !early && kind].filter(Boolean);
-  const values = { ones: "weights all 1", normalised: `weights 1/${kernel * kernel}`, random: "random weights" }[weights];
+  const more = [{ eval: "batch-norm (eval)", train: "batch-norm (training)" }[norm], activation === "relu" && "ReLU"].filter(Boolean);
+  const words = range(depth).map((i) => [`conv ${kernel} × ${kernel}${i || stride === 1 ? "" : "/" + stride}`, ...more].join(" + "));
+  if (pool !== "none") words.splice(pool.endsWith("first") ? 1 : depth, 0, pool.startsWith("max") ? "max-pool" : "average-pool");
+  const parts = [];
+  for (let i = 0, n; i < words.length; i += n) {
+    for (n = 1; words[i + n] === words[i];) n++;
+    parts.push(n > 1 ? `${n} × (${words[i]})` : words[i]);
+  }
+  const values = { ones: "weights all 1", normalised: `weights 1/${kernel * kernel}`, random: "random weights" };
   const lines = [""];
-  for (const word of [...parts.map((part, i) => (i ? "→ " : "") + part), "· " + values, "· " + number]) {
+  for (const word of [...parts.map((part, i) => (i ? "→ " : "") + part), "· " + values[weights], "· " + number]) {
     const longer = `${lines.at(-1)} ${word}`.trim();
     if (textWidth(longer, 13) > width) lines.push(word); else lines[lines.length - 1] = longer;
   }
@@ -352,32 +354,32 @@ function netInWords({ depth, kernel, stride, activation, norm, pool, weights, nu
 
 function draw(s, width) {
   const picture = s[MAP](), low = lower(picture.codes), high = upper(picture.codes);
-  const title = netInWords(s[NETWORK], width - 12), head = 6 + title.length * 18;
-  const two = width >= 600, left = 42, side = two ? Math.min(width / 2 - left - 26, 360) : Math.min(width - left - 20, 400), y = head + 24;
+  const title = netInWords(s[NET], width - 12), y = 30 + title.length * 18;
+  const two = width >= 600, left = 42, side = two ? Math.min(width / 2 - left - 26, 360) : Math.min(width - left - 20, 400);
   const beside = two ? side + left + 76 : left, across = two ? width - beside - 20 : side;
   const under = two ? y + 22 : y + side + 60, tall = two ? side - 34 : 96;
   const lost = picture.cells === s.image && s.image < FAR_IMAGE && s.count < s.expected;
   const key = legend(s, low, high, lost, 6, (two ? y + side : under + tall) + 56, width - 12);
   return canvas(width, key.bottom, s.sentence,
     title.map((words, i) => text(6, 20 + 18 * i, words, { fill: color.muted })),
-    map(s, picture, low, high, left, y, side),
+    map(s, picture, low, high, lost, left, y, side),
     profile(s, picture, low, high, beside, under, across, tall), key.node);
 }
 
 const NORMAL = { kernel: 3, stride: 1, layers: 3, unit: "centre", number: "float32", far: false, image: 32, weights: "positive",
   activation: "identity", batchnorm: "none", pool: "none", magnitude: "normalised" };
 const TRAPS = [
-  ["random weights and ReLU", { layers: 3, weights: "random", activation: "relu" }], ["dead", { layers: 4, weights: "random", activation: "relu" }],
+  ["random weights and ReLU", { weights: "random", activation: "relu" }], ["dead", { layers: 4, weights: "random", activation: "relu" }],
   ["max-pool", { layers: 2, image: 16, pool: "max last" }], ["batch-norm in training", { batchnorm: "train" }],
-  ["overflow", { layers: 3, far: true, magnitude: "ones" }], ["underflow", { layers: 4, far: true }],
-  ["picture too small", { kernel: 7, stride: 2, image: 32, layers: 4 }], ["corner", { unit: "corner" }], ["repaired", { number: "float64" }],
+  ["overflow", { far: true, magnitude: "ones" }], ["underflow", { layers: 4, far: true }],
+  ["picture too small", { kernel: 7, stride: 2, layers: 4 }], ["corner", { unit: "corner" }], ["repaired", { number: "float64" }],
 ];
 const extras = (s, set) => TRAPS.map(([name, values]) => button(name, () => set({ ...NORMAL, ...values })));
 
-const between = ([a, b]) => (a === b ? String(a) : `${a} to ${b}`);
-const half = (twice) => (twice % 2 ? (twice - 1) / 2 + ".5" : String(twice / 2));
+const half = (twice) => String(twice / 2);
 function numbers(s) {
-  const [top, bottom, left, right] = s.box ?? [], inside = String(s.field) === String(s.clipped) ? "" : `, in the picture ${between(s.clipped)}`;
+  const [top, bottom, left, right] = s.box ?? [];
+  const field = fromTo(s.field) + (String(s.field) === String(s.clipped) ? "" : `, in the picture ${fromTo(s.clipped)}`);
   const spread = !s.box ? "0" : s.infinite ? (s.smallest === null ? "inf" : `${about(s.smallest)} to inf`)
     : s.smallest === null ? `up to ${about(s.largest)}` : `about ${s.smallest < s.largest ? about(s.smallest, 1) + " to " : ""}${about(s.largest)}`;
   const shown = (words) => (s.box ? words : "none");
@@ -385,15 +387,15 @@ function numbers(s) {
     table({ caption: `${count(s.depth, "layer")}, ${s.image} × ${s.image} pixels`,
       head: ["measure", "formula", "torch"], rows: [
         ["size", `${s.size} × ${s.size}`, sizeOf(s.box)],
-        ["rows", between(s.field) + inside, shown(between([top, bottom]))],
-        ["columns", between(s.field) + inside, shown(between([left, right]))],
+        ["rows", field, shown(fromTo([top, bottom]))],
+        ["columns", field, shown(fromTo([left, right]))],
         ["middle", half(s.field[0] + s.field[1]), shown(`${half(top + bottom)}, ${half(left + right)}`)],
         ["pixels that count", s.expected, s.count],
         ["gradient's magnitude", "–", spread]] }),
-    s[NETWORK].unit === "centre" ? h("p", { class: "rf-note" }, "An even number of pixels has no middle one: "
+    s[NET].unit === "centre" ? h("p", { class: "rf-note" }, "An even number of pixels has no middle one: "
       + `the picture's middle is ${half(s.image - 1)}, the field's ${half(s.field[0] + s.field[1])}.`) : null,
     h("p", { class: "rf-note" }, s.source === "stored" ? "Torch measured every state of this figure; its numbers are stored with it, to a third of a power of ten."
-      : `Numbers: ${s.source}.`, s[NETWORK].norm === "train" && s.image > BLOCKS
+      : `Numbers: ${s.source}.`, s[NET].norm === "train" && s.image > BLOCKS
       ? ` Drawn in blocks of ${s.image / BLOCKS} × ${s.image / BLOCKS} pixels, each with its largest gradient.` : ""),
   ];
 }

@@ -99,7 +99,7 @@ function words({ stages, stage, field, inside, share }, kernel, stride) {
   return [
     `The field of a unit of ${stage ? STAGES[stage] : "the stem"} is ${count(size, "pixel")} a side; the next unit's field lies ${count(jump, "pixel")} further on.`,
     (whole ? "It spans " : "It reaches beyond the border and spans ") +
-      `${partOfImage(share)}${stride > kernel ? ", gaps included" : ""}.`,
+      `${partOfImage(share)}${stride > kernel && size > kernel ? ", gaps included" : ""}.`,
     `The stem takes ${tenths(spent[0], 1e6)} million multiply-adds` + (stage ? ` of ${tenths(upto, 1e6)} million up to here.` : "."),
     stride > kernel ? `With stride ${stride} and kernel ${kernel}, ${stride - kernel} of every ${stride} rows and columns ${
       stride - kernel === 1 ? "is" : "are"} read by no unit.` : null,
@@ -182,15 +182,13 @@ function picture(s, x, y, side) {
 const memory = (n) => (n < 1e5 ? `${tenths(n, 1e3)}\u00a0kB` : `${tenths(n, 1e6)}\u00a0MB`);
 const short = (n) => (n < 1e6 ? num(n) : n < 1e9 ? `${tenths(n, 1e6)}\u00a0M` : `${tenths(n, 1e9)}\u00a0G`);
 
-const some = (share) => `${share === "0.0" ? "less than 0.1" : share} %`;
-
 function numbers(s) {
   const rows = s.stages.map(({ size, jump, map, weights, products, values }, i) =>
     [STAGES[i], size, jump, `${map}×${map}`, short(weights), short(products), memory(4 * values)]);
   return [
     table({ caption: "Each stage's own weights, multiply-adds (MACs) and memory of activations (float32), for one 224×224 image",
       head: ["stage", "r", "j", "map", "weights", "MACs", "memory"], rows, now: s.stage }),
-    h("p", { class: "rf-note" }, `Inside the image: ${some(s.share)} of its area. The whole field's area, r²: ${some(s.ratio)} of the image's.`),
+    h("p", { class: "rf-note" }, `Inside the image: ${percent(s.share)} of its area. The whole field's area, r²: ${percent(s.ratio)} of the image's.`),
   ];
 }
 

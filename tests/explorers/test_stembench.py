@@ -83,8 +83,12 @@ def test_a_chosen_stem_brings_its_own_kernel_stride_and_pool():
         assert page.locator(".rf-picture").get_by_text("9×9/2 …").count() == 1
 
 
+def test_gaps_are_told_where_there_are_any():
+    assert "spans 93.8 % of the image, gaps included." in state(kernel=1, stride=8)["sentence"]
+    assert "gaps" not in state(kernel=1, stride=8, pool=False, stage=0)["sentence"]
+
+
 def test_little_is_not_called_nothing():
     assert (
-        "spans less than 0.1 % of the image, gaps included."
-        in state(kernel=1, pool=False, stage=0)["sentence"]
+        "It spans less than 0.1 % of the image." in state(kernel=1, pool=False, stage=0)["sentence"]
     )
