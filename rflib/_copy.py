@@ -1,9 +1,8 @@
 """What `probe` and `effective` are given: arguments checked, and a copy of the model to work on.
 
 The reader's model is never changed; where a closure in it would run a part of it that can change,
-`untouched` refuses.  The copy is in eval mode, on the CPU, and the
-reader's hooks are not on it; for the probe every parameter is positive.  What cannot be used is
-refused in words.
+`untouched` refuses.  The copy is in eval mode, on the CPU, and the reader's hooks are not on it;
+for the probe every parameter is positive.  What cannot be used is refused in words.
 """
 
 from __future__ import annotations

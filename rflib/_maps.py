@@ -40,11 +40,7 @@ class Domain:
     def seed(self, length: int) -> Array:
         """The sets of the input's own positions: each depends on itself."""
         entries = length**2 // 8 if self.exact else 4 * length
-        if entries > LARGEST_ARRAY:
-            raise MapError(
-                f"an axis of {length:,} positions would take {entries:,} numbers (the limit is "
-                f"{LARGEST_ARRAY:,}): give a smaller input_size"
-            )
+        guarded(entries, f"an axis of {length:,} positions")
         if self.exact:
             return np.packbits(np.eye(length, dtype=np.bool_), axis=0, bitorder="little")
         index = np.arange(length, dtype=np.int32)
@@ -134,11 +130,14 @@ def expanded(array: Array, dim: int, length: int) -> Array:
     return np.broadcast_to(array, shape)
 
 
-def guarded(entries: int) -> None:
+MANY_DIMS = "the dependence of this tensor varies in so many dims at once that it"
+
+
+def guarded(entries: int, what: str = MANY_DIMS) -> None:
     if entries > LARGEST_ARRAY:
         raise MapError(
-            f"the dependence of this tensor varies in so many dims at once that it would take "
-            f"{entries:,} numbers (the limit is {LARGEST_ARRAY:,}): give a smaller input_size"
+            f"{what} would take {entries:,} numbers (the limit is {LARGEST_ARRAY:,}): give a "
+            f"smaller input_size"
         )
 
 

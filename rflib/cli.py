@@ -196,7 +196,8 @@ def _of_layers(given: argparse.Namespace) -> str:
     last = _layer_number(given.layer, len(rows))
     unit = _spec_unit(given.unit, rows, units[last + 1])
     if given.plot is not None:
-        _save(_spec_picture(layers[: last + 1], rows[: last + 1], pixels, unit), given.plot)
+        maps = units[: last + 2]
+        _save(_spec_picture(layers[: last + 1], rows[: last + 1], maps, unit), given.plot)
     if given.layer is not None or given.unit is not None:
         fields = [_spec_field(layers[: last + 1], rows[last], pixels, units[last + 1], unit)]
         text = lines(fields[0])
@@ -343,13 +344,14 @@ def _spec_table(rows: Table, units: Sequence[tuple[int, ...] | None]) -> list[st
 def _spec_picture(
     layers: Sequence[Layer],
     rows: Sequence[Row],
-    pixels: tuple[int, ...] | None,
+    maps: Sequence[tuple[int, ...] | None],
     unit: tuple[int, ...] | None,
 ) -> Picture:
-    if pixels is not None and unit is not None and len(pixels) == 1:
-        maps = [map_ for map_ in _unit_counts(layers, pixels) if map_ is not None]
-        if max(cells for map_ in maps for cells in map_) <= CONE:
-            return figures.cone(layers, unit[0], pixels[0])
+    """The cone where all maps, the input first, are short lines; else the staircase."""
+    pixels = maps[0]
+    short = all(map_ is not None and len(map_) == 1 and map_[0] <= CONE for map_ in maps)
+    if pixels is not None and unit is not None and short:
+        return figures.cone(layers, unit[0], pixels[0])
     names = [f"layer {row.index}" for row in rows]
     return _staircase(names, [_axes(row, row.size) for row in rows], pixels)
 

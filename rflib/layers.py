@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
-from math import floor, inf
+from math import floor
 from typing import Any
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -521,7 +521,7 @@ def _upsample(module: Any, _: int) -> Layer:
     if n is None and mode not in ("nearest", "nearest-exact"):
         raise ValueError(f"mode {mode!r} is not one of nearest, linear, bilinear, trilinear")
     factors = _tuple(factor, n or 1)
-    if any(f != f or f in (inf, -inf) or f != int(f) or f < 1 for f in factors):
+    if any(f < 1 or not float(f).is_integer() for f in factors):
         raise ValueError(f"scale_factor {factor} is not a whole number")
     scales = tuple(int(f) for f in factors)
     if mode == "nearest" and not all(map(_exact_in_float32, scales)):

@@ -69,7 +69,7 @@ TIDY = (
     # A line may break on both sides of typeset math, and then begin with the full stop behind it.
     (
         re.compile(
-            r'(?<!<span class="together">)(?<![^\s>])(?=[^\s<>]|[^>]*>[^<]*</span>[^\s<])'
+            r'(?<!<span class="together">)(?<![^\s>])'
             r'(?P<word>[^\s<>]*<span class="math notranslate nohighlight">[^<]*</span>[^\s<]*)'
         ),
         r'<span class="together">\g<word></span>',
