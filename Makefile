@@ -108,7 +108,7 @@ site: book browser  ## of the slow tests those of the built book in headless Chr
 	$(call step,the built site in Chromium,NO_SKIPS=1 $(BIN)/python -m pytest -x -q -n 2 --dist worksteal tests -m site,run the one that failed alone: $(BIN)/python -m pytest -x PATH::NAME)
 
 check-lab: .venv/.jupyterlab browser  ## every live figure in a real JupyterLab with a kernel (a few minutes; not part of make test)
-	$(call step,live figures in JupyterLab,$(BIN)/python -m pytest -x -q tests/lab.py,run the one that failed alone: $(BIN)/python -m pytest -x tests/lab.py -k NAME)
+	$(call step,live figures in JupyterLab,$(BIN)/python -m pytest -x -q tests/site/lab.py,run the one that failed alone: $(BIN)/python -m pytest -x tests/site/lab.py -k NAME)
 
 browser: .venv/.installed
 	$(call step,find Chromium; get one where there is none,$(BIN)/python tests/chromium.py,install Chromium or Chrome by hand and name it: make test CHROMIUM=/path/to/chromium)

@@ -52,7 +52,7 @@ READ = """
     key: control.dataset.key,
     kind: Object.keys(kinds).find((kind) => control.matches(kinds[kind])),
     name: control.ariaLabel || control.labels?.[0]?.innerText || control.innerText
-      || control.closest('.widget-slider')?.innerText || control.outerHTML,
+      || control.closest('.widget-slider')?.querySelector('label')?.innerText || control.outerHTML,
     usable: control.checkVisibility({ visibilityProperty: true }) && !control.disabled
       && !control.closest('[disabled]'),
     value: number('now'), low: number('min'), high: number('max'),

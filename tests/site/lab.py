@@ -18,18 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import FLAGS, find
+from execute import VIEW, notebooks
 from moves import TRIALS, Control, Figure, follow, try_keys
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
+from visits import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = [
-    path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "intro.ipynb", *sorted(ROOT.glob("chapters/*.ipynb")))
-    if VIEW in path.read_text("utf8")
+    path.relative_to(ROOT).as_posix() for path in notebooks() if VIEW in path.read_text("utf8")
 ]
-RUN = "Run All Cells"
 MINUTES = 5 * 60_000  # for the slowest notebook on a slow machine, in milliseconds
 # What runs is told at the top of the notebook, and by a star for a prompt.
 BUSY = """
@@ -99,23 +95,13 @@ def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"JupyterLab does not answer:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find(), args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
 def run_all(page: Page, address: str, figures: int) -> None:
     """Open a notebook and run it until so many figures are there and the kernel is done."""
     page.goto(address)
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=MINUTES)
-    page.get_by_text("| Idle").wait_for(
-        timeout=MINUTES
-    )  # a kernel is there: else nothing would run
+    page.get_by_text("| Idle").wait_for(timeout=MINUTES)  # before there is a kernel nothing runs
     page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name=RUN, exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     there = "(n) => document.querySelectorAll('.rflib-figure .rflib').length === n"
     page.wait_for_function(there, arg=figures, timeout=MINUTES)
     page.wait_for_function(f"() => !({BUSY})()", timeout=MINUTES)
