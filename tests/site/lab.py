@@ -107,6 +107,16 @@ def run_all(page: Page, address: str, figures: int) -> None:
     page.wait_for_function(f"() => !({BUSY})()", timeout=MINUTES)
 
 
+class Patient(Figure):
+    """Presses no key before the kernel has answered the last: its answer may move a slider back."""
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            super().press(key)
+            self.page.wait_for_timeout(50)
+            self.page.wait_for_function(f"() => !({BUSY})()")
+
+
 def try_click(figure: Figure, control: Control) -> bool:
     """A choice or a switch with the mouse: JupyterLab keeps the space bar."""
     target = figure.box.locator(f"[data-key='{control.key}']")
@@ -132,7 +142,7 @@ def try_menu(figure: Figure, menu: Control) -> bool:
 
 
 def try_figure(page: Page, box: Locator) -> None:
-    figure = Figure(page, box, box.element_handle())
+    figure = Patient(page, box, box.element_handle())
     clicks = {"menu": try_menu, "choice": try_click, "switch": try_click}
     trials = TRIALS | clicks | {"slider": try_keys}  # a read-out has no name there
     assert figure.element.evaluate(CUT_LABELS) == []
